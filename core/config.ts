@@ -1,0 +1,85 @@
+/** The configuration after validation: every default filled in, every secret resolved. Never logged, never in a history. */
+import type { StoreName } from './store.js';
+
+export interface TlsOptions {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly servername?: string;
+  readonly rejectUnauthorized?: boolean;
+}
+
+export interface SaslOptions {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface MysqlConfig {
+  /** Without the database, which stands beside it. */
+  readonly uri: string;
+  readonly database: string;
+  /** lockstep's own database; a second pipeline on one server needs a name of its own. */
+  readonly stateDatabase: string;
+  readonly tls: TlsOptions | null;
+}
+
+export interface KafkaConfig {
+  readonly brokers: readonly string[];
+  readonly topicPrefix: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  readonly minInsyncReplicas: number;
+  readonly retentionMs: number;
+  readonly maxMessageBytes: number;
+  readonly tls: TlsOptions | null;
+  readonly sasl: SaslOptions | null;
+}
+
+export interface MongoConfig {
+  readonly uri: string;
+  readonly database: string;
+  /** Database of the positions; `lockstep`. */
+  readonly stateDatabase: string;
+  readonly tls: TlsOptions | null;
+}
+
+export interface RedisConfig {
+  readonly uri: string;
+  readonly keyPrefix: string;
+  readonly tls: TlsOptions | null;
+}
+
+export interface TemporalConfig {
+  readonly address: string;
+  readonly namespace: string;
+  readonly tls: TlsOptions | null;
+  readonly apiKey: string | null;
+}
+
+export interface TableOverride {
+  readonly redis?: { readonly layout?: 'json' | 'hash'; readonly ttlMs?: number | null };
+  readonly mongo?: { readonly collection?: string };
+}
+
+export interface Config {
+  readonly pipeline: string;
+  readonly mysql: MysqlConfig;
+  readonly kafka: KafkaConfig;
+  readonly mongo: MongoConfig | null;
+  readonly redis: RedisConfig | null;
+  readonly temporal: TemporalConfig;
+  readonly tables: { readonly include: readonly string[]; readonly exclude: readonly string[] };
+  readonly overrides: Readonly<Record<string, TableOverride>>;
+  readonly changeLog: { readonly maxBytes: number };
+  readonly capture: { readonly batchRows: number };
+  readonly apply: { readonly shards: number };
+  readonly snapshot: { readonly chunkMs: number; readonly maxBacklogRows: number; readonly parallel: number };
+}
+
+export function configuredStores(config: Config): readonly StoreName[] {
+  const stores: StoreName[] = [];
+  if (config.mongo !== null) stores.push('mongo');
+  if (config.redis !== null) stores.push('redis');
+  return stores;
+}

@@ -1,0 +1,26 @@
+/**
+ * How a stage ended. Abort, fencing and loss are outcomes, not errors: the workflow decides what follows.
+ * Everything here enters Temporal histories: no row, key value or secret.
+ */
+import type { StoreName } from './store.js';
+
+export type CaptureOutcome =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'fenced' }
+  /** The topics or the state record no longer match what was published: a new incarnation began; copy every table again. */
+  | { readonly kind: 'log-lost'; readonly reason: string }
+  /** Another server answers, or the change log went back in time: copy every table again. */
+  | { readonly kind: 'source-rewound'; readonly reason: string };
+
+export type ApplyStageOutcome =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'fenced' }
+  /** The store had been initialised and holds no position now. Its position was set to the log's end; copy every table. */
+  | { readonly kind: 'store-lost'; readonly store: StoreName }
+  /** The log no longer holds the position (retention), or ordinals jump: positions moved on, copy these tables. */
+  | { readonly kind: 'log-gap'; readonly store: StoreName; readonly tables: readonly string[] };
+
+export type CopyOutcome =
+  | { readonly kind: 'copied'; readonly rows: number; readonly orphans: number }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'table-gone' };

@@ -1,0 +1,98 @@
+/**
+ * What the apply stage asks of a store. A store keeps the position of each shard inside itself and moves it in the same
+ * atomic write as the data; whoever raised the epoch last is the only one who can write.
+ */
+import type { Definition } from './definition.js';
+import type { Op } from './event.js';
+import type { LagHistogram } from './lag.js';
+import type { PartitionName, Position, Positions } from './position.js';
+
+export type StoreName = 'mongo' | 'redis';
+
+/** How one table lands in a store, after overrides. */
+export interface Target {
+  readonly table: string;
+  /** MongoDB collection. */
+  readonly collection: string;
+  readonly redis: { readonly layout: 'json' | 'hash'; readonly ttlMs: number | null };
+}
+
+/** One event as a store needs it. */
+export interface StoreEvent {
+  readonly target: Target;
+  readonly definition: Definition;
+  readonly op: Op;
+  /** Kafka key text, UTF-8. */
+  readonly key: Buffer;
+  /** Row JSON, UTF-8; null for a delete. */
+  readonly after: Buffer | null;
+  readonly seq: number;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** Where one partition's position moves from and to with a batch. */
+export interface Move {
+  readonly partition: PartitionName;
+  readonly from: Position;
+  readonly to: Position;
+}
+
+export interface Batch {
+  /** In log order within each partition; a key's events are always in one partition. */
+  readonly events: readonly StoreEvent[];
+  readonly moves: readonly Move[];
+  /** Totals of this shard after the batch, for status; stored beside the position. */
+  readonly progress: Progress;
+}
+
+export interface Progress {
+  /** Events applied since the store was initialised. */
+  readonly applied: number;
+  /** Commit time of the newest applied event, milliseconds since 1970; 0 before the first. */
+  readonly lastEventAt: number;
+  readonly lag: LagHistogram;
+}
+
+/** A key set aside because its value cannot be stored; the store keeps the key's last good content. */
+export interface ParkedKey {
+  readonly table: string;
+  /** Key text `{"pk1":…}`. */
+  readonly key: string;
+  readonly reason: string;
+  readonly seq: number;
+}
+
+export type ApplyOutcome =
+  | { readonly kind: 'applied'; readonly parked: readonly ParkedKey[] }
+  /** Another owner raised the epoch: stop quietly. */
+  | { readonly kind: 'fenced' }
+  /** The store no longer holds our position: it lost data. */
+  | { readonly kind: 'lost' };
+
+export type Ownership =
+  | { readonly kind: 'owned'; readonly epoch: number; readonly state: ShardState }
+  /** The store holds no position for this shard: first start, or it lost its data. */
+  | { readonly kind: 'empty' };
+
+export interface ShardState {
+  readonly incarnation: string;
+  readonly positions: Positions;
+  readonly progress: Progress;
+}
+
+export interface Store {
+  readonly name: StoreName;
+  /** Ends whatever a predecessor left open, raises the epoch and returns what is there. Safe to repeat; < 1 s. */
+  takeOver(shard: number): Promise<Ownership>;
+  /** Writes a first state into an empty store, with epoch 1, and owns it. Refuses (returns empty) when one appeared. */
+  initialise(shard: number, state: ShardState): Promise<Ownership>;
+  /** One atomic write: every event and the position, on condition of epoch and previous positions. */
+  apply(shard: number, epoch: number, batch: Batch): Promise<ApplyOutcome>;
+  /** Without owning it: what any reader may see; null when the store holds none. */
+  readState(shard: number): Promise<(ShardState & { readonly epoch: number }) | null>;
+  parkedKeys(limit: number): Promise<readonly ParkedKey[]>;
+  /** Removes all of this pipeline's own state (not the data). */
+  forget(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,84 @@
+-- lockstep's own tables. {db} is the quoted state database (`lockstep` by default).
+-- Only change_log is on the applications' path; everything else is touched by lockstep alone.
+
+-- One row: whose state this is. server_uuid tells a clone or a failover; incarnation names the log that capture writes.
+CREATE TABLE {db}.meta (
+  id TINYINT UNSIGNED NOT NULL PRIMARY KEY,
+  pipeline VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  source_database VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  topic_prefix VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  server_uuid CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  incarnation CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  CONSTRAINT only_one CHECK (id = 1)
+) ENGINE=InnoDB;
+
+-- Captured tables. definition is the one that the installed triggers cite.
+CREATE TABLE {db}.tables (
+  id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL UNIQUE,
+  definition BINARY(16) NOT NULL,
+  created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+) ENGINE=InnoDB;
+
+-- Immutable; committed before any trigger cites them; kept while any log may.
+CREATE TABLE {db}.definitions (
+  hash BINARY(16) NOT NULL PRIMARY KEY,
+  table_id INT UNSIGNED NOT NULL,
+  definition LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+) ENGINE=InnoDB;
+
+-- The queue that triggers fill and capture empties. `key`, `before` and `after` are UTF-8 text in LONGBLOB: an oversize
+-- value becomes NULL under the triggers' sql_mode instead of failing the application's statement.
+CREATE TABLE {db}.change_log (
+  seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  identity BINARY(8) NOT NULL,
+  table_id INT UNSIGNED NOT NULL,
+  op CHAR(1) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  `key` LONGBLOB NULL,
+  `before` LONGBLOB NULL,
+  `after` LONGBLOB NULL,
+  definition BINARY(16) NOT NULL,
+  at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+) ENGINE=InnoDB ROW_FORMAT=DYNAMIC STATS_AUTO_RECALC=0 STATS_PERSISTENT=1;
+
+-- Markers that capture resolved: partition → offset after the last event before the marker. Old ones are removed by age.
+CREATE TABLE {db}.markers (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+  vector JSON NOT NULL,
+  resolved_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  KEY resolved_at (resolved_at)
+) ENGINE=InnoDB;
+
+-- One row a table: how far its copy has come. next_key is moved in the transaction that logs the chunk.
+CREATE TABLE {db}.copies (
+  table_id INT UNSIGNED NOT NULL PRIMARY KEY,
+  run CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  phase VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  next_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  rows_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  rows_estimated BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  orphans BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  started_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  finished_at TIMESTAMP(6) NULL
+) ENGINE=InnoDB;
+
+-- Keys that capture set aside (a message over the broker's limit, an image that cannot be read). Stores park in themselves.
+CREATE TABLE {db}.parked (
+  table_id INT UNSIGNED NOT NULL,
+  key_hash BINARY(16) NOT NULL,
+  `key` LONGBLOB NOT NULL,
+  reason VARCHAR(1000) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  seq BIGINT UNSIGNED NOT NULL,
+  at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (table_id, key_hash)
+) ENGINE=InnoDB;
+
+-- Stores that were initialised once: an empty one that stands here has lost its data.
+CREATE TABLE {db}.stores (
+  name VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  shard INT UNSIGNED NOT NULL,
+  initialised_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (name, shard)
+) ENGINE=InnoDB;
