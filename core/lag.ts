@@ -19,7 +19,7 @@ export function bucketOf(lagMs: number): number {
 }
 
 export function emptyLag(): number[] {
-  return new Array<number>(lagBuckets).fill(0);
+  return Array.from({ length: lagBuckets }, () => 0);
 }
 
 export function lagBetween(older: LagHistogram, newer: LagHistogram): number[] {
