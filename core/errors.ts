@@ -27,6 +27,78 @@ export const errorCodes = {
     retryable: false,
     help: 'A local server did not start. The message holds the last lines of its log.',
   },
+  'LS-STACK-FETCH': {
+    retryable: true,
+    help: 'A server could not be downloaded or built. Check the network, then call again: what is complete is kept.',
+  },
+  'LS-STACK-TOOL': {
+    retryable: false,
+    help: 'A program that the local servers need is missing. Install what the message names, or start a Docker engine.',
+  },
+  'LS-STACK-VERSION': {
+    retryable: false,
+    help: 'A running local server has a version that lockstep does not support. The message names both.',
+  },
+  'LS-STACK-STATE': {
+    retryable: false,
+    help: 'The state folder of the local servers cannot be used. `down --wipe` removes it with its data; or name another.',
+  },
+  'LS-STACK-STOPPED': {
+    retryable: true,
+    help: 'Starting the local servers was interrupted. What this call started was stopped; call again to go on.',
+  },
+  'LS-MYSQL-UNREACHABLE': {
+    retryable: true,
+    help: 'MySQL does not answer, or the connection was lost. Check host, port, firewall and that the server runs; work goes on by itself once it answers.',
+  },
+  'LS-MYSQL-BUSY': {
+    retryable: true,
+    help: 'MySQL has no connection left for this user. Raise max_connections or the user’s MAX_USER_CONNECTIONS.',
+  },
+  'LS-MYSQL-ACCESS': {
+    retryable: false,
+    help: 'MySQL refused user or password, or this host. Correct mysql.uri, or create the user as docs/mysql.md shows.',
+  },
+  'LS-MYSQL-TLS': {
+    retryable: false,
+    help: 'The TLS handshake with MySQL failed. Set mysql.tls (ca, cert, key, servername), or ask the server for TLS.',
+  },
+  'LS-MYSQL-DATABASE': {
+    retryable: false,
+    help: 'The database does not exist, or the user may not see it. Correct the database in mysql.uri.',
+  },
+  'LS-MYSQL-PRIVILEGE': {
+    retryable: false,
+    help: 'The MySQL user lacks a privilege; the message names it. docs/mysql.md lists every GRANT.',
+  },
+  'LS-MYSQL-TRUST': {
+    retryable: false,
+    help: 'With the binary log on, MySQL allows CREATE TRIGGER only after SET PERSIST log_bin_trust_function_creators = 1 (error 1419).',
+  },
+  'LS-MYSQL-VERSION': {
+    retryable: false,
+    help: 'lockstep needs MySQL 8.4 or newer, below 10, and not MariaDB. Upgrade the server.',
+  },
+  'LS-MYSQL-READ-ONLY': {
+    retryable: true,
+    help: 'The MySQL server is read only: a replica, or a primary set aside. Point mysql.uri at the writable server.',
+  },
+  'LS-MYSQL-LOCK-WAIT': {
+    retryable: true,
+    help: 'Another transaction holds a lock for longer than lockstep is willing to wait. It is tried again; if it stays, look for long transactions and for ALTER TABLE in the process list.',
+  },
+  'LS-MYSQL-DEADLOCK': {
+    retryable: true,
+    help: 'MySQL chose a transaction of lockstep as a deadlock victim. It is tried again; nothing is lost.',
+  },
+  'LS-MYSQL-FULL': {
+    retryable: true,
+    help: 'MySQL has no room left (disk or tablespace). Free some; work goes on by itself.',
+  },
+  'LS-MYSQL-STATEMENT': {
+    retryable: false,
+    help: 'MySQL refused a statement of lockstep for a reason it does not know. The message holds MySQL’s own.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCodes;
