@@ -20,7 +20,7 @@ export function connectionOptions(config: MysqlConfig): ConnectionOptions {
     user: decodeURIComponent(url.username),
     password: decodeURIComponent(url.password),
     ...(ssl === null ? {} : { ssl }),
-    charset: 'utf8mb4_0900_bin',
+    charset: 'utf8mb4_bin',
     timezone: 'Z',
     dateStrings: true,
     jsonStrings: true,
