@@ -18,7 +18,9 @@ export type ApplyStageOutcome =
   /** The store had been initialised and holds no position now. Its position was set to the log's end; copy every table. */
   | { readonly kind: 'store-lost'; readonly store: StoreName }
   /** The log no longer holds the position (retention), or ordinals jump: positions moved on, copy these tables. */
-  | { readonly kind: 'log-gap'; readonly store: StoreName; readonly tables: readonly string[] };
+  | { readonly kind: 'log-gap'; readonly store: StoreName; readonly tables: readonly string[] }
+  /** The store lost these tables alone (a dropped collection); positions stay, copy these tables. */
+  | { readonly kind: 'tables-lost'; readonly store: StoreName; readonly tables: readonly string[] };
 
 export type CopyOutcome =
   | { readonly kind: 'copied'; readonly rows: number; readonly orphans: number }

@@ -65,6 +65,10 @@ export interface ParkedKey {
 
 export type ApplyOutcome =
   | { readonly kind: 'applied'; readonly parked: readonly ParkedKey[] }
+  /** Ours still, but at another position (a replay, or an earlier batch failed): nothing was written; `retake`, then read from there. */
+  | { readonly kind: 'stale' }
+  /** More than the store takes at once: nothing was written; send less. Never for a single event. */
+  | { readonly kind: 'too-large' }
   /** Another owner raised the epoch: stop quietly. */
   | { readonly kind: 'fenced' }
   /** The store no longer holds our position: it lost data. */
@@ -75,23 +79,71 @@ export type Ownership =
   /** The store holds no position for this shard: first start, or it lost its data. */
   | { readonly kind: 'empty' };
 
+/** Answer to the owner who asks again: `fenced` when someone else raised the epoch meanwhile. */
+export type Retaken = Ownership | { readonly kind: 'fenced' };
+
 export interface ShardState {
   readonly incarnation: string;
   readonly positions: Positions;
   readonly progress: Progress;
+  /**
+   * What the log or the store lost and nobody has acknowledged yet: table names, or `*` for all of them. Written with the
+   * position that passes over the loss, so that a crash before the report forgets nothing.
+   */
+  readonly gaps: readonly string[];
 }
+
+/** How much one call of `apply` takes, and how many calls may be under way: they are carried out in order. */
+export interface BatchLimits {
+  readonly events: number;
+  readonly bytes: number;
+  readonly inFlight: number;
+}
+
+/** What a look at the store shows: still ours, another's, emptied, or tables gone. */
+export type Holding =
+  | { readonly kind: 'held' }
+  | { readonly kind: 'fenced' }
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'tables-lost'; readonly tables: readonly string[] };
+
+/** One row as MySQL holds it. */
+export interface SourceRow {
+  /** Key text `{"pk1":…}`. */
+  readonly key: Buffer;
+  /** Row JSON. */
+  readonly row: Buffer;
+}
+
+/** `expired`: absent, and the table has a TTL in this store, so that absence proves nothing. */
+export type RowVerdict =
+  | { readonly kind: 'equal' }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'different'; readonly fields: readonly string[] };
 
 export interface Store {
   readonly name: StoreName;
+  readonly limits: BatchLimits;
   /** Ends whatever a predecessor left open, raises the epoch and returns what is there. Safe to repeat; < 1 s. */
   takeOver(shard: number): Promise<Ownership>;
   /** Writes a first state into an empty store, with epoch 1, and owns it. Refuses (returns empty) when one appeared. */
   initialise(shard: number, state: ShardState): Promise<Ownership>;
   /** One atomic write: every event and the position, on condition of epoch and previous positions. */
   apply(shard: number, epoch: number, batch: Batch): Promise<ApplyOutcome>;
+  /** After an unknown result: as `takeOver`, on condition that the epoch is not above ours. */
+  retake(shard: number, epoch: number): Promise<Retaken>;
+  /** Sets incarnation, positions and gaps without data; progress stays. False when it is not ours any more. */
+  reposition(shard: number, epoch: number, to: Omit<ShardState, 'progress'>): Promise<boolean>;
+  /** A look while idle: does the store still hold our epoch, our state and our tables? */
+  look(shard: number, epoch: number): Promise<Holding>;
   /** Without owning it: what any reader may see; null when the store holds none. */
   readState(shard: number): Promise<(ShardState & { readonly epoch: number }) | null>;
   parkedKeys(limit: number): Promise<readonly ParkedKey[]>;
+  /** Key texts of everything the store holds of a table, in no order, in groups of about a thousand. */
+  scanKeys(target: Target, definition: Definition): AsyncIterable<readonly string[]>;
+  /** Holds rows as MySQL has them against what lies here; one verdict a row, in order. */
+  compareRows(target: Target, definition: Definition, rows: readonly SourceRow[]): Promise<readonly RowVerdict[]>;
   /** Removes all of this pipeline's own state (not the data). */
   forget(): Promise<void>;
   close(): Promise<void>;
