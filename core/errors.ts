@@ -99,6 +99,30 @@ export const errorCodes = {
     retryable: false,
     help: 'MySQL refused a statement of lockstep for a reason it does not know. The message holds MySQL’s own.',
   },
+  'LS-KAFKA-UNREACHABLE': {
+    retryable: true,
+    help: 'No Kafka broker answers, or a partition has no leader. Check `kafka.brokers`, the network and the brokers; lockstep goes on by itself once they answer.',
+  },
+  'LS-KAFKA-REFUSED': {
+    retryable: false,
+    help: 'Kafka refused the user or the access. Check `kafka.sasl` and `kafka.tls`, and grant the user read, write, create and describe on `<topicPrefix>.*` and write on the transactional id `lockstep/<pipeline>/capture`.',
+  },
+  'LS-KAFKA-REQUEST': {
+    retryable: true,
+    help: 'Kafka answered with an error; the message holds it. lockstep tries again; if it stays, look at the broker log.',
+  },
+  'LS-KAFKA-TOPIC-SETTINGS': {
+    retryable: false,
+    help: 'A topic of the pipeline exists with other settings than lockstep needs: partition count, cleanup.policy or compression. The message names topic, setting and value: change the topic, or `kafka.partitions`, or choose another `kafka.topicPrefix`.',
+  },
+  'LS-KAFKA-PREFIX-TAKEN': {
+    retryable: false,
+    help: 'The topics under `kafka.topicPrefix` belong to another pipeline or another source. Give this pipeline a `kafka.topicPrefix` of its own.',
+  },
+  'LS-KAFKA-DOUBTFUL': {
+    retryable: true,
+    help: 'Kafka did not say whether a transaction was committed. Capture claims its place again and reads what became of it; nothing is lost or doubled.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCodes;
