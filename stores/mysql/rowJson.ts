@@ -1,0 +1,157 @@
+/**
+ * Row JSON and key JSON as SQL expressions, used in triggers and SELECTs alike: the same row gives the same bytes on
+ * every road, whatever the session's time zone, SQL mode or character set. Pure: text out.
+ */
+import { keyColumns, type Column, type Definition } from '../../core/definition.js';
+import { quoteName, quoteText } from './quote.js';
+
+/**
+ * Above this many bytes in a row's large columns no image is written: base64 of 45 MB takes 2 s of the application's
+ * statement. Such an image is NULL beside its key, and the row is read again, or parked, by capture.
+ */
+export const largestImage = 12 * 1024 * 1024;
+
+/** `NEW`, `OLD` or an alias that needs no quoting. */
+export type Source = string;
+
+/** NULL for a row whose large columns exceed `largestImage`, unless `guarded` is off; never NULL otherwise. */
+export function rowJson(definition: Definition, source: Source, options: { readonly guarded?: boolean } = {}): string {
+  const image = assemble(definition.columns.map((c) => [c.name, columnJson(c, source)]));
+  const guard = options.guarded === false ? null : sizeGuard(definition, source);
+  return guard === null ? image : `CASE WHEN ${guard} THEN NULL ELSE ${image} END`;
+}
+
+/** The Kafka key: key columns in key order. −0 and 0 are one key. */
+export function keyJson(definition: Definition, source: Source): string {
+  return assemble(keyColumns(definition).map((c) => [c.name, keyPart(c, source)]));
+}
+
+/** Whether a row is too large for an image; null when its columns cannot be. */
+export function sizeGuard(definition: Definition, source: Source): string | null {
+  const sizes = definition.columns.filter(isLarge).map((c) => byteSize(c, named(c, source)));
+  return sizes.length === 0 ? null : `${sizes.join('+')}>${largestImage}`;
+}
+
+/** One column's JSON text; `null` as text for NULL. */
+export function columnJson(column: Column, source: Source): string {
+  const n = named(column, source);
+  if (isBoolean(column)) return `CASE WHEN ${n} IS NULL THEN 'null' WHEN ${n} THEN 'true' ELSE 'false' END`;
+  const json = notNullJson(column, n);
+  if (!column.nullable) return json;
+  // An oversize value makes the expression NULL: IFNULL would turn it into a NULL of the application's.
+  return isLarge(column) ? `CASE WHEN ${n} IS NULL THEN 'null' ELSE ${json} END` : `IFNULL(${json},'null')`;
+}
+
+function keyPart(column: Column, source: Source): string {
+  const n = named(column, source);
+  if (column.type === 'float') return `IF(${n}=0,'0.0',${notNullJson(column, n)})`;
+  if (column.type === 'double') return `IF(${n}=0,'${castsToJson(column) ? '0.0' : '0'}',${notNullJson(column, n)})`;
+  return columnJson({ ...column, nullable: false }, source);
+}
+
+function assemble(parts: readonly (readonly [string, string])[]): string {
+  const pieces = parts.map(
+    ([name, json], i) => `${quoteText(`${i === 0 ? '{' : ','}${JSON.stringify(name)}:`)},${json}`,
+  );
+  return `CONCAT(${pieces.join(',')},'}')`;
+}
+
+function notNullJson(column: Column, n: string): string {
+  switch (column.type) {
+    case 'tinyint':
+    case 'smallint':
+    case 'mediumint':
+    case 'int':
+    case 'bigint':
+      return column.zerofill ? `${n}+0` : n;
+    case 'year':
+      return `${n}+0`;
+    case 'decimal':
+      return `CONCAT('"',${column.zerofill ? `${n}+0` : n},'"')`;
+    case 'float':
+      return `CONCAT(CAST(${n} AS JSON))`;
+    case 'double':
+      return castsToJson(column) ? `CONCAT(CAST(${n} AS JSON))` : `CONCAT(${n})`;
+    case 'bit':
+      return `CAST(${n} AS UNSIGNED)`;
+    case 'date':
+    case 'time':
+      return `CONCAT('"',${n},'"')`;
+    case 'datetime':
+      return `CONCAT('"',IF(LEFT(${n},10)=FROM_DAYS(TO_DAYS(${n})),REPLACE(${n},' ','T'),${n}),'"')`;
+    case 'timestamp':
+      return (
+        `IF(UNIX_TIMESTAMP(${n})=0,CONCAT('"',${n},'"'),CONCAT('"',` +
+        `REPLACE(TIMESTAMP'1970-01-01 00:00:00'+INTERVAL UNIX_TIMESTAMP(${n}) SECOND,' ','T'),'Z"'))`
+      );
+    case 'json':
+      return `CONCAT(${n})`;
+    case 'binary':
+    case 'varbinary':
+    case 'tinyblob':
+    case 'blob':
+    case 'mediumblob':
+    case 'longblob':
+    case 'vector':
+      return base64(n);
+    case 'geometry':
+    case 'point':
+    case 'linestring':
+    case 'polygon':
+    case 'multipoint':
+    case 'multilinestring':
+    case 'multipolygon':
+    case 'geomcollection':
+    case 'geometrycollection':
+      return `CONCAT('{"srid":',CONV(HEX(REVERSE(SUBSTR(${n},1,4))),16,10),',"wkb":',${base64(`SUBSTR(${n},5)`)},'}')`;
+    default:
+      return wide.has(column.charset ?? '') ? `JSON_QUOTE(CONVERT(${n} USING utf8mb4))` : `JSON_QUOTE(${n})`;
+  }
+}
+
+/** TO_BASE64 breaks lines at 76 characters. */
+function base64(n: string): string {
+  return `CONCAT('"',REPLACE(TO_BASE64(${n}),'\\n',''),'"')`;
+}
+
+/** Character sets that JSON_QUOTE cannot take as they are. */
+const wide = new Set(['ucs2', 'utf16', 'utf16le', 'utf32', 'binary']);
+
+/** With (M,D) or ZEROFILL the printed text is not the stored value. */
+function castsToJson(column: Column): boolean {
+  return column.scale !== null || column.zerofill;
+}
+
+function isBoolean(column: Column): boolean {
+  return column.type === 'bit' && column.precision === 1;
+}
+
+/** Types whose value can exceed what an image may hold. */
+function isLarge(column: Column): boolean {
+  switch (column.type) {
+    case 'mediumtext':
+    case 'longtext':
+    case 'mediumblob':
+    case 'longblob':
+    case 'json':
+      return true;
+    default:
+      return isGeometry(column);
+  }
+}
+
+function isGeometry(column: Column): boolean {
+  return /^(?:geometry|point|linestring|polygon|multi(?:point|linestring|polygon)|geom(?:etry)?collection)$/.test(
+    column.type,
+  );
+}
+
+/** Of JSON the stored size: its text would be made a second time for LENGTH. */
+function byteSize(column: Column, n: string): string {
+  const size = column.type === 'json' ? `JSON_STORAGE_SIZE(${n})` : `LENGTH(${n})`;
+  return column.nullable ? `IFNULL(${size},0)` : size;
+}
+
+function named(column: Column, source: Source): string {
+  return `${source}.${quoteName(column.name)}`;
+}
