@@ -1,0 +1,176 @@
+/**
+ * The five servers as processes of this machine, each as soon as its program is there. What runs is kept, what died is
+ * started again on its data, what was half made is made anew.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LockstepError } from '../core/errors.js';
+import { lastLinesOf } from './command.js';
+import { makeFolder } from './folder.js';
+import { isRunning } from './identity.js';
+import { findRunning, startDetached, stop } from './launch.js';
+import type { Place } from './place.js';
+import { chooseFreePort, isFree } from './ports.js';
+import { NotReady, requireSupported, waitReady } from './ready.js';
+import type { Secrets } from './secrets.js';
+import type { Program, Server, Shelf, Site } from './server.js';
+import { type PortName, type Ports, type ServerName, titles } from './server-name.js';
+import { servers } from './servers/all.js';
+import { describeRange, describeVersion, isSupported, type Version } from './version.js';
+
+const startTimeoutMs = 120_000;
+const answerTimeoutMs = 10_000;
+const starts = 3;
+
+/** The ports of a stack while it starts: a port that somebody else took is changed, and the change kept. */
+export interface PortBook {
+  readonly current: () => Ports;
+  readonly change: (changed: Partial<Record<PortName, number>>) => Promise<void>;
+}
+
+export interface NativeStack {
+  readonly place: Place;
+  readonly secrets: Secrets;
+  readonly ports: PortBook;
+  readonly shelf: Shelf;
+  /** The servers this call started itself. */
+  readonly started: Set<ServerName>;
+}
+
+function siteOf(stack: NativeStack, server: Server): Site {
+  return {
+    folder: stack.place.server(server.name),
+    log: stack.place.log(server.name),
+    ports: stack.ports.current(),
+    secrets: stack.secrets,
+  };
+}
+
+/** The program to run: one in PATH if its version is supported, else from the cache, fetched if need be. */
+async function programFor(stack: NativeStack, server: Server): Promise<Program> {
+  const found = await server.find().catch(() => undefined);
+  if (found !== undefined && isSupported(found.version, server.supported)) return found;
+  if (found !== undefined) {
+    const version = describeVersion(found.version);
+    say(stack, server, `${version} in PATH is not used: supported is ${describeRange(server.supported)}`);
+  }
+  const fetched = await server.fetch(stack.shelf);
+  requireSupported(server, fetched.version, fetched.origin);
+  return fetched;
+}
+
+function say(stack: NativeStack, server: Server, text: string): void {
+  stack.shelf.progress.line(server.name, text);
+}
+
+async function isAnswering(stack: NativeStack, server: Server): Promise<boolean> {
+  const { signal } = stack.shelf;
+  const alive = async (): Promise<boolean> => (await findRunning(stack.place.pidFile(server.name))) !== undefined;
+  try {
+    await waitReady(server, siteOf(stack, server), { timeoutMs: answerTimeoutMs, signal, alive });
+    return true;
+  } catch (error) {
+    if (error instanceof NotReady) return false;
+    throw error;
+  }
+}
+
+/** Gives the server other ports where somebody else listens on its own. */
+async function settlePorts(stack: NativeStack, server: Server): Promise<boolean> {
+  const current = stack.ports.current();
+  const changed: Partial<Record<PortName, number>> = {};
+  for (const name of server.ports) {
+    if (await isFree(current[name])) continue;
+    const taken = new Set([...Object.values(stack.ports.current()), ...Object.values(changed)]);
+    changed[name] = await chooseFreePort(taken);
+    say(stack, server, `port ${current[name]} is taken; using ${changed[name]}`);
+  }
+  await stack.ports.change(changed);
+  return Object.keys(changed).length > 0;
+}
+
+async function startError(stack: NativeStack, server: Server, cause: NotReady): Promise<LockstepError> {
+  const log = stack.place.log(server.name);
+  return new LockstepError(
+    'LS-STACK-START',
+    `${titles[server.name]} did not start: ${cause.message}. Its log ${log} ends with\n${await lastLinesOf(log)}`,
+    { cause },
+  );
+}
+
+async function startOnce(stack: NativeStack, server: Server, program: Program): Promise<Version | undefined> {
+  const site = siteOf(stack, server);
+  const pidFile = stack.place.pidFile(server.name);
+  const identity = await startDetached(server.launch(program, site), pidFile, site.log);
+  const alive = async (): Promise<boolean> => await isRunning(identity);
+  try {
+    return await waitReady(server, site, { timeoutMs: startTimeoutMs, signal: stack.shelf.signal, alive });
+  } catch (error) {
+    await stop(pidFile, server.stopGraceMs);
+    throw error;
+  }
+}
+
+async function start(stack: NativeStack, server: Server, program: Program): Promise<Version | undefined> {
+  await settlePorts(stack, server);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnce(stack, server, program);
+    } catch (error) {
+      if (!(error instanceof NotReady)) throw error;
+      const failure = await startError(stack, server, error);
+      // Somebody took the port after we had looked: others may start stacks at this very moment.
+      if (attempt < starts && (await settlePorts(stack, server))) continue;
+      throw failure;
+    }
+  }
+}
+
+async function bringUpServer(stack: NativeStack, server: Server): Promise<void> {
+  const { place, shelf } = stack;
+  const pidFile = place.pidFile(server.name);
+  const site = siteOf(stack, server);
+  const ports = (): string => `on port ${stack.ports.current()[server.name]}`;
+
+  if ((await findRunning(pidFile)) !== undefined) {
+    if (await isAnswering(stack, server)) return say(stack, server, `already running ${ports()}`);
+    say(stack, server, 'runs but does not answer: stopping it');
+    await stop(pidFile, server.stopGraceMs);
+  }
+  const program = await programFor(stack, server);
+  const data = join(site.folder, 'data');
+  const again = existsSync(data) || existsSync(site.log);
+  await mkdir(site.folder, { recursive: true, mode: 0o700 });
+  if (server.initialise !== undefined) {
+    await makeFolder(data, async (draft) => await server.initialise?.(program, site, draft, shelf.signal));
+  }
+  const from = Date.now();
+  say(stack, server, `${again ? 'not running: starting it again' : 'starting'}`);
+  stack.started.add(server.name);
+  const version = (await start(stack, server, program)) ?? program.version;
+  requireSupported(server, version, 'running');
+  const took = ((Date.now() - from) / 1000).toFixed(1);
+  say(stack, server, `ready: ${titles[server.name]} ${describeVersion(version)} ${ports()} (${took} s)`);
+}
+
+/** Brings up the named servers together. When one fails, the others are left to be stopped by the caller. */
+export async function bringUpNative(stack: NativeStack, names: readonly ServerName[]): Promise<void> {
+  await mkdir(stack.place.logs, { recursive: true, mode: 0o700 });
+  await Promise.all(names.map(async (name) => await bringUpServer(stack, servers[name])));
+}
+
+/** Stops the named servers, all at once; says what became of each. */
+export async function stopNative(
+  place: Place,
+  names: readonly ServerName[],
+  say: (name: ServerName, text: string) => void,
+): Promise<void> {
+  await Promise.all(
+    names.map(async (name) => {
+      const from = Date.now();
+      const ending = await stop(place.pidFile(name), servers[name].stopGraceMs);
+      if (ending !== 'was not running') say(name, `${ending} (${((Date.now() - from) / 1000).toFixed(1)} s)`);
+    }),
+  );
+}
