@@ -1,0 +1,103 @@
+/**
+ * What `lockstep status` prints: the state of a pipeline as its data tell it. Made from two readings (`Sample`), so that
+ * rates and lag of the time between them need no process of ours to remember anything.
+ * Samples and summaries enter Temporal histories: names and numbers only, never a row, a key value or a secret.
+ */
+import type { Problem } from './problem.js';
+import type { StoreName } from './store.js';
+
+/**
+ * `stopped`: no workflow runs. `starting`: triggers are being installed. `copying`: at least one table is not yet
+ * copied. `streaming`: every table is. `paused`: the stores are left alone, capture goes on. `stopping`: draining.
+ */
+export type PipelineStage = 'stopped' | 'starting' | 'copying' | 'streaming' | 'paused' | 'stopping';
+
+/** `waiting`: its copy has not begun. `finishing`: rows are copied, keys without a row are looked for. */
+export type TableStage = 'waiting' | 'copying' | 'finishing' | 'streaming' | 'paused';
+
+export interface CopyStatus {
+  readonly rows: number;
+  readonly estimated: number;
+  /** 0 … 100; 100 only when every row is copied. */
+  readonly percent: number;
+  readonly rowsPerSecond: number;
+  /** Null while it cannot be told. */
+  readonly secondsLeft: number | null;
+}
+
+export interface TableStatus {
+  readonly table: string;
+  readonly stage: TableStage;
+  /** Null once the copy is done. */
+  readonly copy: CopyStatus | null;
+  /** Rows that its last finished or running copy wrote. */
+  readonly rowsCopied: number;
+  readonly parkedKeys: number;
+}
+
+export interface CaptureStatus {
+  /** Changes that are committed in MySQL and not yet in Kafka; an upper bound above 10,000. */
+  readonly backlog: number;
+  /** Age in milliseconds of the oldest of them; 0 without a backlog. */
+  readonly oldestMs: number;
+  readonly changesPerSecond: number;
+  /** Size of the change log on the server's disk. */
+  readonly bytes: number;
+}
+
+export interface LagStatus {
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+}
+
+export interface StoreStatus {
+  readonly store: StoreName;
+  /** `empty`: holds no position yet. `unreachable`: did not answer. */
+  readonly state: 'running' | 'empty' | 'unreachable';
+  /** Events applied since the store was initialised. */
+  readonly applied: number;
+  readonly eventsPerSecond: number;
+  /** Milliseconds from commit in MySQL to applied, over the window; null when nothing was applied in it. */
+  readonly lag: LagStatus | null;
+  /** Events in the log that this store has not applied. */
+  readonly behind: number;
+  /** ISO time of the newest applied event's commit; null before the first. */
+  readonly lastEventAt: string | null;
+  /** Of each shard, in their order. */
+  readonly epochs: readonly number[];
+  readonly parkedKeys: number;
+}
+
+/** A problem that stands, and where. */
+export interface OpenProblem extends Problem {
+  readonly table?: string;
+  readonly store?: StoreName;
+}
+
+export interface PipelineStatus {
+  readonly pipeline: string;
+  readonly stage: PipelineStage;
+  /** ISO time of this reading. */
+  readonly at: string;
+  /** Seconds that rates and lag cover. */
+  readonly windowSeconds: number;
+  readonly tables: readonly TableStatus[];
+  readonly capture: CaptureStatus;
+  readonly stores: readonly StoreStatus[];
+  readonly problems: readonly OpenProblem[];
+}
+
+/** What a rate or a lag needs of one reading. Lag is sparse: bucket → count. */
+export interface Sample {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly published: number;
+  readonly stores: readonly StoreSample[];
+}
+
+export interface StoreSample {
+  readonly store: StoreName;
+  readonly applied: number;
+  readonly lag: Readonly<Record<string, number>>;
+}

@@ -1,0 +1,105 @@
+/**
+ * Everything that goes in and out of the workflows: inputs, updates, signals, queries. Clients and workflows share it.
+ * No row, key value or secret is part of any of them.
+ */
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { CopyOutcome } from '../core/outcome.js';
+import type { PipelineIdentity } from '../core/pipelineIdentity.js';
+import type { OpenProblem, PipelineStage, PipelineStatus, Sample } from '../core/status.js';
+import type { StoreName } from '../core/store.js';
+import type { Stream } from '../core/workflowNames.js';
+import type { PipelineState } from './pipelineState.js';
+
+/** What every workflow of a pipeline knows of it. */
+export interface PipelineScope {
+  readonly pipeline: string;
+  readonly identity: PipelineIdentity;
+  readonly stores: readonly StoreName[];
+  readonly shards: number;
+}
+
+export interface PipelineInput extends PipelineScope {
+  /** Copies at a time. */
+  readonly parallelCopies: number;
+  /** Continue as new at this history length; where absent, when the server suggests it. */
+  readonly maxHistoryEvents?: number;
+  /** Carried from the run before by continue-as-new. */
+  readonly carried?: PipelineState;
+}
+
+export interface PipelineResult {
+  readonly kind: 'stopped';
+  /** Workflows that had not ended when the pipeline stopped waiting for them: no worker polls their queue. */
+  readonly stillDraining: readonly string[];
+}
+
+export interface StreamInput extends PipelineScope {
+  readonly stream: Stream;
+  readonly steering: Steering;
+  readonly maxHistoryEvents?: number;
+}
+
+export interface SnapshotInput extends PipelineScope {
+  readonly table: string;
+  readonly run: string;
+}
+
+/** What the stores are to leave alone. Capture never pauses: the log keeps what a paused store will need. */
+export interface Steering {
+  readonly paused: boolean;
+  readonly pausedTables: readonly string[];
+}
+
+/** A stream tells how it goes; `problem` null: it runs well (again). `copyNow`: tables became due. */
+export interface StreamReport {
+  readonly stream: Stream;
+  readonly problem: OpenProblem | null;
+  readonly copyNow: boolean;
+}
+
+export interface CopyReport {
+  readonly table: string;
+  readonly run: string;
+  readonly outcome: CopyOutcome | { readonly kind: 'failed'; readonly problem: OpenProblem };
+}
+
+/** What `status` and `start --wait` ask of a running pipeline; the rest they read from the data. */
+export interface PipelineView {
+  readonly stage: PipelineStage;
+  readonly paused: boolean;
+  readonly pausedTables: readonly string[];
+  /** Tables that are being copied now. */
+  readonly copying: readonly string[];
+  readonly problems: readonly OpenProblem[];
+  /** The oldest reading of the last minute: rates and lag count from it. */
+  readonly since: Sample | null;
+  /** The newest status; tables that simply stream are left out of it. */
+  readonly status: PipelineStatus | null;
+}
+
+export interface TableArgument {
+  readonly table: string;
+}
+
+export interface RefreshResult {
+  readonly tables: readonly string[];
+}
+
+/** Without a table: the whole pipeline. */
+export const pauseUpdate = defineUpdate<void, [{ readonly table?: string }]>('pause');
+export const resumeUpdate = defineUpdate<void, [{ readonly table?: string }]>('resume');
+/** Returns once the wish is durable; the copy follows. */
+export const resyncUpdate = defineUpdate<void, [TableArgument]>('resync');
+/** Looks for tables again: new ones are installed and copied, dropped ones forgotten. */
+export const refreshUpdate = defineUpdate<RefreshResult>('refresh');
+/** Drains and ends the pipeline; triggers stay and the change log keeps what happens meanwhile. */
+export const stopUpdate = defineUpdate<PipelineResult>('stop');
+export const stateQuery = defineQuery<PipelineView>('state');
+
+/** From streams and snapshots to their pipeline. */
+export const streamReportSignal = defineSignal<[StreamReport]>('streamReport');
+export const copyReportSignal = defineSignal<[CopyReport]>('copyReport');
+
+/** From the pipeline to its streams and snapshots. */
+export const steerSignal = defineSignal<[Steering]>('steer');
+export const drainSignal = defineSignal('drain');
