@@ -2,7 +2,7 @@
 -- Only change_log is on the applications' path; everything else is touched by lockstep alone.
 
 -- One row: whose state this is. server_uuid tells a clone or a failover; incarnation names the log that capture writes.
-CREATE TABLE {db}.meta (
+CREATE TABLE IF NOT EXISTS {db}.meta (
   id TINYINT UNSIGNED NOT NULL PRIMARY KEY,
   pipeline VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   source_database VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -13,16 +13,18 @@ CREATE TABLE {db}.meta (
   CONSTRAINT only_one CHECK (id = 1)
 ) ENGINE=InnoDB;
 
--- Captured tables. definition is the one that the installed triggers cite.
-CREATE TABLE {db}.tables (
+-- Tables that are or were captured: rows of the change log name them by id as long as they may. definition is the one that
+-- the installed triggers cite.
+CREATE TABLE IF NOT EXISTS {db}.tables (
   id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL UNIQUE,
   definition BINARY(16) NOT NULL,
-  created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+  created_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  removed_at TIMESTAMP(6) NULL
 ) ENGINE=InnoDB;
 
 -- Immutable; committed before any trigger cites them; kept while any log may.
-CREATE TABLE {db}.definitions (
+CREATE TABLE IF NOT EXISTS {db}.definitions (
   hash BINARY(16) NOT NULL PRIMARY KEY,
   table_id INT UNSIGNED NOT NULL,
   definition LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -31,7 +33,7 @@ CREATE TABLE {db}.definitions (
 
 -- The queue that triggers fill and capture empties. `key`, `before` and `after` are UTF-8 text in LONGBLOB: an oversize
 -- value becomes NULL under the triggers' sql_mode instead of failing the application's statement.
-CREATE TABLE {db}.change_log (
+CREATE TABLE IF NOT EXISTS {db}.change_log (
   seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   identity BINARY(8) NOT NULL,
   table_id INT UNSIGNED NOT NULL,
@@ -44,15 +46,16 @@ CREATE TABLE {db}.change_log (
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC STATS_AUTO_RECALC=0 STATS_PERSISTENT=1;
 
 -- Markers that capture resolved: partition → offset after the last event before the marker. Old ones are removed by age.
-CREATE TABLE {db}.markers (
+CREATE TABLE IF NOT EXISTS {db}.markers (
   id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
   vector JSON NOT NULL,
   resolved_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   KEY resolved_at (resolved_at)
 ) ENGINE=InnoDB;
 
--- One row a table: how far its copy has come. next_key is moved in the transaction that logs the chunk.
-CREATE TABLE {db}.copies (
+-- One row a table: how far its copy has come. next_key, a key's JSON text, moves in the transaction that logs the chunk.
+-- phase: `needed` (not begun, or changes may have been missed since), `rows`, `skipped`, `orphans`, `done`.
+CREATE TABLE IF NOT EXISTS {db}.copies (
   table_id INT UNSIGNED NOT NULL PRIMARY KEY,
   run CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   phase VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -64,8 +67,17 @@ CREATE TABLE {db}.copies (
   finished_at TIMESTAMP(6) NULL
 ) ENGINE=InnoDB;
 
+-- Rows that a chunk did not log because an application held their lock; written in the chunk's transaction and removed in
+-- the one that logs the row afterwards.
+CREATE TABLE IF NOT EXISTS {db}.skipped (
+  table_id INT UNSIGNED NOT NULL,
+  key_hash BINARY(16) NOT NULL,
+  `key` LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  PRIMARY KEY (table_id, key_hash)
+) ENGINE=InnoDB;
+
 -- Keys that capture set aside (a message over the broker's limit, an image that cannot be read). Stores park in themselves.
-CREATE TABLE {db}.parked (
+CREATE TABLE IF NOT EXISTS {db}.parked (
   table_id INT UNSIGNED NOT NULL,
   key_hash BINARY(16) NOT NULL,
   `key` LONGBLOB NOT NULL,
@@ -76,7 +88,7 @@ CREATE TABLE {db}.parked (
 ) ENGINE=InnoDB;
 
 -- Stores that were initialised once: an empty one that stands here has lost its data.
-CREATE TABLE {db}.stores (
+CREATE TABLE IF NOT EXISTS {db}.stores (
   name VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   shard INT UNSIGNED NOT NULL,
   initialised_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),

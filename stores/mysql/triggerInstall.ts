@@ -1,0 +1,103 @@
+/**
+ * Puts triggers on tables that are being written. The new version stands beside the old before the old goes, so no
+ * change is lost (twins for some milliseconds; capture drops one). Never LOCK TABLES, which would stop every captured
+ * table at the change log (tried: an ALTER inside it stalled an unrelated table for 493 ms).
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LockstepError } from '../../core/errors.js';
+import { asText } from './cell.js';
+import type { Mysql, Queries, Session } from './connection.js';
+import { createTrigger, dropTrigger, type TriggerEvent } from './triggers.js';
+import type { InstalledTrigger, TriggerDifference } from './triggerState.js';
+
+/**
+ * How long a statement may wait for the table's metadata lock. While it waits, the application's next statements queue
+ * behind it; MySQL's own limit has whole seconds only, so the statement is killed from beside.
+ */
+const patienceMs = 150;
+
+/** Every trigger of the database, by table. */
+export async function readTriggers(queries: Queries, database: string): Promise<Map<string, InstalledTrigger[]>> {
+  const rows = await queries.rows(
+    `SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_STATEMENT, DEFINER, ACTION_TIMING, SQL_MODE,
+            CHARACTER_SET_CLIENT, COLLATION_CONNECTION
+       FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = ?`,
+    [database],
+  );
+  const byTable = new Map<string, InstalledTrigger[]>();
+  for (const row of rows) {
+    const [name, table, event, body, definer, timing, sqlMode, characterSet, collation] = row.map((cell) =>
+      asText(cell),
+    );
+    const trigger: InstalledTrigger = {
+      name: name ?? '',
+      table: table ?? '',
+      event: asEvent(event),
+      body: body ?? '',
+      definer: definer ?? '',
+      timing: timing ?? '',
+      sqlMode: sqlMode ?? '',
+      characterSet: characterSet ?? '',
+      collation: collation ?? '',
+    };
+    const list = byTable.get(trigger.table);
+    if (list === undefined) byTable.set(trigger.table, [trigger]);
+    else list.push(trigger);
+  }
+  return byTable;
+}
+
+function asEvent(text: string | undefined): TriggerEvent {
+  if (text === 'INSERT' || text === 'UPDATE' || text === 'DELETE') return text;
+  throw new LockstepError('LS-INTERNAL', `a trigger on an unknown event: ${text}`);
+}
+
+/** A session whose CREATE TRIGGER statements are recorded with sql_mode ''. */
+export function triggerSession(mysql: Mysql): Promise<Session> {
+  return mysql.session({ sqlMode: '', lockWaitTimeout: 1 });
+}
+
+/** Creates what is missing, replaces what was altered, then drops what is stray. Safe to repeat. */
+export async function applyDifference(
+  mysql: Mysql,
+  session: Session,
+  difference: TriggerDifference,
+  deadline: number,
+): Promise<void> {
+  const { database } = mysql.config;
+  const change = (sql: string): Promise<void> => patiently(mysql, session, sql, deadline);
+  for (const trigger of difference.altered) {
+    await change(dropTrigger(database, trigger.name));
+    await change(createTrigger(database, trigger));
+  }
+  for (const trigger of difference.missing) await change(createTrigger(database, trigger));
+  for (const name of difference.stray) await change(dropTrigger(database, name));
+}
+
+/** Runs one DDL statement, giving way to the application again and again until it gets through. */
+export async function patiently(mysql: Mysql, session: Session, sql: string, deadline: number): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await givingWay(mysql, session, sql);
+      return;
+    } catch (error) {
+      const waited = error instanceof LockstepError && error.code === 'LS-MYSQL-LOCK-WAIT';
+      if (!waited || Date.now() > deadline) throw error;
+    }
+    await sleep(Math.min(1_000, 50 * 2 ** attempt));
+  }
+}
+
+async function givingWay(mysql: Mysql, session: Session, sql: string): Promise<void> {
+  const patience = new AbortController();
+  const kill = sleep(patienceMs, undefined, { signal: patience.signal }).then(
+    () => mysql.run(`KILL QUERY ${session.threadId}`),
+    () => undefined,
+  );
+  try {
+    await session.run(sql);
+  } finally {
+    patience.abort();
+    await kill.catch(() => undefined);
+  }
+}
