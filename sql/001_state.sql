@@ -54,11 +54,12 @@ CREATE TABLE IF NOT EXISTS {db}.markers (
 ) ENGINE=InnoDB;
 
 -- One row a table: how far its copy has come. next_key, a key's JSON text, moves in the transaction that logs the chunk.
--- phase: `needed` (not begun, or changes may have been missed since), `rows`, `skipped`, `orphans`, `done`.
+-- phase: `waiting` (its triggers are not in place), `needed` (not begun), `rows`, `skipped`, `orphans`, `done`. Another run supersedes it.
 CREATE TABLE IF NOT EXISTS {db}.copies (
   table_id INT UNSIGNED NOT NULL PRIMARY KEY,
   run CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   phase VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  reason VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   next_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
   rows_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
   rows_estimated BIGINT UNSIGNED NOT NULL DEFAULT 0,
