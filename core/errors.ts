@@ -123,6 +123,50 @@ export const errorCodes = {
     retryable: true,
     help: 'Kafka did not say whether a transaction was committed. Capture claims its place again and reads what became of it; nothing is lost or doubled.',
   },
+  'LS-STATE-UNREADABLE': {
+    retryable: false,
+    help: 'The last record of the topic `<topicPrefix>.lockstep.state` was not written by this version of lockstep. Use the version that wrote it, or another `kafka.topicPrefix`.',
+  },
+  'LS-MYSQL-MULTI-PRIMARY': {
+    retryable: false,
+    help: 'Multi-primary group replication has no single commit order, so changes cannot be kept in order. Switch the group to single-primary mode and point mysql.uri at its primary.',
+  },
+  'LS-MYSQL-BINLOG-FORMAT': {
+    retryable: false,
+    help: 'Triggers draw random identities, which statement-based replication cannot repeat. SET PERSIST binlog_format = ROW.',
+  },
+  'LS-SOURCE-CHANGED': {
+    retryable: false,
+    help: 'The state database was filled on another server: this one is a clone, a restored copy or a promoted replica. If it is the source from now on, start with --adopt-source: every table is copied again. If it is a clone, drop its lockstep database and triggers (lockstep uninstall).',
+  },
+  'LS-STATE-OTHER-PIPELINE': {
+    retryable: false,
+    help: 'The state database belongs to another pipeline. Give this one a database of its own: set mysql.stateDatabase; or uninstall the other.',
+  },
+  'LS-STATE-FOREIGN': {
+    retryable: false,
+    help: 'The state database holds tables that are not lockstep’s. Set mysql.stateDatabase to a name that is free.',
+  },
+  'LS-TABLE-CAPTURED-TWICE': {
+    retryable: false,
+    help: 'Another lockstep state database captures the same tables. Exclude them here (tables.exclude), or uninstall the other pipeline; triggers left behind by a dropped one are removed with DROP TRIGGER.',
+  },
+  'LS-TABLES-NONE': {
+    retryable: false,
+    help: 'No table of the database can be captured; the message names each with its reason. Correct tables.include, or add primary keys.',
+  },
+  'LS-TRIGGERS-UNSETTLED': {
+    retryable: true,
+    help: 'Triggers could not be brought to the expected state because tables kept changing or stayed locked by long transactions. It is tried again; see the process list for who holds the table.',
+  },
+  'LS-TABLE-UNKNOWN': {
+    retryable: false,
+    help: 'The table is not captured by this pipeline. Check the name and tables.include.',
+  },
+  'LS-NOT-INSTALLED': {
+    retryable: false,
+    help: 'The state database is not there: nothing was installed, or it was dropped. Start the pipeline.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCodes;
