@@ -50,8 +50,8 @@ export async function claimMeta(mysql: Mysql, claim: Omit<Meta, 'incarnation'>):
   return readMeta(mysql, mysql.config.stateDatabase);
 }
 
-export async function adoptServer(mysql: Mysql, serverUuid: string): Promise<void> {
-  await mysql.run(`UPDATE ${quoteTable(mysql.config.stateDatabase, 'meta')} SET server_uuid = ?`, [serverUuid]);
+export async function adoptServer(queries: Queries, stateDatabase: string, serverUuid: string): Promise<void> {
+  await queries.run(`UPDATE ${quoteTable(stateDatabase, 'meta')} SET server_uuid = ?`, [serverUuid]);
 }
 
 /** Tables that are captured now, by name; empty where nothing was installed yet. */

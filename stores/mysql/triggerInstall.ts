@@ -11,18 +11,24 @@ import { createTrigger, dropTrigger, type TriggerEvent } from './triggers.js';
 import type { InstalledTrigger, TriggerDifference } from './triggerState.js';
 
 /**
- * How long a statement may wait for the table's metadata lock. While it waits, the application's next statements queue
- * behind it; MySQL's own limit has whole seconds only, so the statement is killed from beside.
+ * How long a statement may wait for the table's metadata lock at first and at most. While it waits, the application's next
+ * statements queue behind it; MySQL's own limit has whole seconds only, so the statement is killed from beside. It grows,
+ * so that a slow disk gets its DDL through.
  */
-const patienceMs = 150;
+const firstPatienceMs = 150;
+const lastPatienceMs = 900;
 
-/** Every trigger of the database, by table. */
-export async function readTriggers(queries: Queries, database: string): Promise<Map<string, InstalledTrigger[]>> {
+/** Every trigger of the database, or of one table, by table. */
+export async function readTriggers(
+  queries: Queries,
+  database: string,
+  only?: string,
+): Promise<Map<string, InstalledTrigger[]>> {
   const rows = await queries.rows(
     `SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, ACTION_STATEMENT, DEFINER, ACTION_TIMING, SQL_MODE,
             CHARACTER_SET_CLIENT, COLLATION_CONNECTION
-       FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = ?`,
-    [database],
+       FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = ? ${only === undefined ? '' : 'AND EVENT_OBJECT_TABLE = ?'}`,
+    only === undefined ? [database] : [database, only],
   );
   const byTable = new Map<string, InstalledTrigger[]>();
   for (const row of rows) {
@@ -78,7 +84,7 @@ export async function applyDifference(
 export async function patiently(mysql: Mysql, session: Session, sql: string, deadline: number): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
-      await givingWay(mysql, session, sql);
+      await givingWay(mysql, session, sql, Math.min(lastPatienceMs, firstPatienceMs * 1.2 ** attempt));
       return;
     } catch (error) {
       const waited = error instanceof LockstepError && error.code === 'LS-MYSQL-LOCK-WAIT';
@@ -88,7 +94,7 @@ export async function patiently(mysql: Mysql, session: Session, sql: string, dea
   }
 }
 
-async function givingWay(mysql: Mysql, session: Session, sql: string): Promise<void> {
+async function givingWay(mysql: Mysql, session: Session, sql: string, patienceMs: number): Promise<void> {
   const patience = new AbortController();
   const kill = sleep(patienceMs, undefined, { signal: patience.signal }).then(
     () => mysql.run(`KILL QUERY ${session.threadId}`),

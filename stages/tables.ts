@@ -1,0 +1,152 @@
+/**
+ * Brings triggers, definitions and records of all tables to what the configuration selects. Used at every start and
+ * continuously; looks at what is installed instead of remembering it, so an interrupted run is simply run again.
+ * The wish for a copy is durable before triggers are touched, and released only once they stand: a crash in between can
+ * neither forget the copy nor let it begin too early.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Config } from '../core/config.js';
+import { definitionHash, type Definition } from '../core/definition.js';
+import { LockstepError } from '../core/errors.js';
+import { problemOf, type Problem } from '../core/problem.js';
+import type { Mysql, Session } from '../stores/mysql/connection.js';
+import { readCopies, releaseCopy, requestCopy, type CopyReason } from '../stores/mysql/copies.js';
+import { readTables } from '../stores/mysql/definitions.js';
+import { readServer } from '../stores/mysql/server.js';
+import {
+  readCapturedTables,
+  readDefinitions,
+  recordTable,
+  removeTable,
+  useDefinition,
+  type CapturedTable,
+} from '../stores/mysql/state.js';
+import { applyDifference, patiently, readTriggers, triggerSession } from '../stores/mysql/triggerInstall.js';
+import { compareTriggers } from '../stores/mysql/triggerState.js';
+import { dropTrigger, triggersOf, type TriggerScope } from '../stores/mysql/triggers.js';
+import { planTables, type Source, type TablePlan, type TableWork } from './tablePlan.js';
+
+export interface TablesDeps {
+  readonly config: Config;
+  readonly mysql: Mysql;
+}
+
+/** How long one table's triggers are tried for; then the table is reported, and the next look tries again. */
+const patienceMs = 15_000;
+
+export async function readSource({ mysql }: TablesDeps): Promise<Source> {
+  const { database, stateDatabase } = mysql.config;
+  // Triggers before definitions: a table altered in between looks changed at the next look, never settled too early.
+  const triggers = await readTriggers(mysql, database);
+  const tables = await readTables(mysql, database);
+  const captured = await readCapturedTables(mysql, stateDatabase);
+  const definitions = captured.length === 0 ? [] : await readDefinitions(mysql, stateDatabase);
+  const copies = captured.length === 0 ? [] : await readCopies(mysql, stateDatabase);
+  return {
+    tables,
+    triggers,
+    captured,
+    definitions: new Map(definitions.map((stored) => [stored.hash, stored.definition])),
+    waiting: new Set(copies.filter((copy) => copy.phase === 'waiting').map((copy) => copy.tableId)),
+    definer: (await readServer(mysql)).account,
+  };
+}
+
+export async function readPlan(deps: TablesDeps): Promise<TablePlan> {
+  return planTables(await readSource(deps), deps.config.tables, deps.config.mysql.stateDatabase);
+}
+
+export interface Settled {
+  /** Tables whose copy became due. */
+  readonly copies: readonly { readonly table: string; readonly reason: CopyReason }[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+  /** Trouble stays in its table. */
+  readonly problems: readonly TableProblem[];
+}
+
+export interface TableProblem extends Problem {
+  readonly table: string;
+}
+
+/** Carries the plan out. */
+export async function settleTables(
+  deps: TablesDeps,
+  plan: TablePlan,
+  beat: () => void = () => undefined,
+): Promise<Settled> {
+  if (plan.work.length + plan.removed.length + plan.strayTriggers.length === 0) {
+    return { copies: [], changed: [], removed: [], problems: [] };
+  }
+  const session = await triggerSession(deps.mysql);
+  const problems: TableProblem[] = [];
+  const attempt = async (table: string, work: () => Promise<void>): Promise<boolean> => {
+    beat();
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (!(error instanceof LockstepError) || error.code !== 'LS-MYSQL-LOCK-WAIT') throw error;
+      problems.push({ ...problemOf(error), table });
+      return false;
+    }
+  };
+  try {
+    const done: TableWork[] = [];
+    for (const work of plan.work) {
+      if (await attempt(work.definition.table, () => settleTable(deps, session, work, plan.definer))) done.push(work);
+    }
+    for (const trigger of plan.strayTriggers) {
+      await attempt(trigger, () =>
+        patiently(deps.mysql, session, dropTrigger(deps.mysql.config.database, trigger), soon()),
+      );
+    }
+    for (const table of plan.removed) await removeTable(deps.mysql, deps.mysql.config.stateDatabase, table.id);
+    return {
+      copies: done.flatMap(({ definition, copy }) =>
+        copy === null ? [] : [{ table: definition.table, reason: copy }],
+      ),
+      changed: done.map(({ definition }) => definition.table),
+      removed: plan.removed.map((table: CapturedTable) => table.name),
+      problems,
+    };
+  } finally {
+    session.destroy();
+  }
+}
+
+async function settleTable(
+  { mysql }: TablesDeps,
+  session: Session,
+  { definition, copy }: TableWork,
+  definer: string,
+): Promise<void> {
+  const { stateDatabase } = mysql.config;
+  const id = await mysql.transaction(async (queries) => {
+    const tableId = await recordTable(queries, stateDatabase, definition);
+    const wish = { tableId, run: randomUUID(), phase: 'waiting' } as const;
+    if (copy !== null) await requestCopy(queries, stateDatabase, { ...wish, reason: copy });
+    return tableId;
+  });
+  await exchangeTriggers(mysql, session, definition, { stateDatabase, tableId: id, definer });
+  await mysql.transaction(async (queries) => {
+    await useDefinition(queries, stateDatabase, id, definitionHash(definition));
+    await releaseCopy(queries, stateDatabase, id);
+  });
+}
+
+async function exchangeTriggers(
+  mysql: Mysql,
+  session: Session,
+  definition: Definition,
+  scope: TriggerScope,
+): Promise<void> {
+  const { table } = definition;
+  const installed = (await readTriggers(mysql, mysql.config.database, table)).get(table) ?? [];
+  const difference = compareTriggers(table, triggersOf(definition, scope), installed, scope.stateDatabase);
+  await applyDifference(mysql, session, difference, soon());
+}
+
+function soon(): number {
+  return Date.now() + patienceMs;
+}
