@@ -167,6 +167,54 @@ export const errorCodes = {
     retryable: false,
     help: 'The state database is not there: nothing was installed, or it was dropped. Start the pipeline.',
   },
+  'LS-TEMPORAL-ACTIVITY': {
+    retryable: true,
+    help: 'A step of the pipeline ended in a way that lockstep does not know. It is tried again; the workflow’s history in the Temporal UI and the worker’s log show the cause.',
+  },
+  'LS-TEMPORAL-FENCED': {
+    retryable: true,
+    help: 'Another process took the place of this stream, for instance a worker that was believed dead, or a second pipeline on the same topics. It comes back by itself; if it stays, look for a second pipeline with the same `kafka.topicPrefix`.',
+  },
+  'LS-TEMPORAL-UNREACHABLE': {
+    retryable: true,
+    help: 'Temporal does not answer. Check `temporal.address`, `temporal.tls` and the network; `lockstep up` starts a local one.',
+  },
+  'LS-TEMPORAL-REFUSED': {
+    retryable: false,
+    help: 'Temporal refused the request: the namespace does not exist, or the key or certificate is not allowed. Check `temporal.namespace`, `temporal.apiKey` and `temporal.tls`.',
+  },
+  'LS-TEMPORAL-ATTRIBUTES': {
+    retryable: false,
+    help: 'The search attributes LockstepPipeline, LockstepStage and LockstepTable are not registered and lockstep may not register them. Run once: temporal operator search-attribute create --name LockstepPipeline --type Keyword --name LockstepStage --type Keyword --name LockstepTable --type Keyword (with --address and --namespace of the configuration).',
+  },
+  'LS-PIPELINE-OTHER': {
+    retryable: false,
+    help: 'A pipeline of this name runs with another source, other stores or other names. Give this one another `pipeline`, or stop the running one first. The message names every setting that differs.',
+  },
+  'LS-PIPELINE-NOT-RUNNING': {
+    retryable: false,
+    help: 'No pipeline of this name runs. `lockstep start` starts it.',
+  },
+  'LS-PIPELINE-NO-WORKER': {
+    retryable: true,
+    help: 'The pipeline did not answer in time: no worker runs for it. Start one with `lockstep worker`.',
+  },
+  'LS-WORKER-OTHER': {
+    retryable: true,
+    help: 'This worker’s configuration is not the one that the pipeline was started with. Start the worker with the pipeline’s configuration, or stop and start the pipeline with the new one. The message names every setting that differs.',
+  },
+  'LS-WORKER-BUILD': {
+    retryable: false,
+    help: 'The bundle of the workflows is missing. Run: npm run build.',
+  },
+  'LS-LOSS-COPYING': {
+    retryable: true,
+    help: 'A store, the log or the source lost something; the tables concerned are being copied again, the rest goes on. Nothing needs to be done; find out why it was lost.',
+  },
+  'LS-KAFKA-TOPIC-CREATE': {
+    retryable: false,
+    help: 'Kafka would not create a topic. The message says why: most often `kafka.replicationFactor` exceeds the number of brokers, or the user may not create topics.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCodes;

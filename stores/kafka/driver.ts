@@ -16,6 +16,7 @@ export interface WireRequest {
   readonly apiKey: number;
   readonly apiVersion: number;
   readonly apiName: string;
+  readonly expectResponse?: () => boolean;
   encode(): Promise<Encoded>;
 }
 
@@ -161,6 +162,15 @@ export const fetchProtocol = inside<
     rackId: string;
   }>
 >('protocol/requests/fetch');
+
+export const produceResponse = inside<
+  WireExchange<{
+    topics: readonly {
+      topicName: string;
+      partitions: readonly { partition: number; errorCode: number; baseOffset: string }[];
+    }[];
+  }>['response']
+>('protocol/requests/produce/v7/response');
 
 /** kafkajs's name for a protocol error code, such as `NOT_LEADER_FOR_PARTITION`. */
 export const errorFromCode = inside<{ createErrorFromCode: (code: number) => Error & { type?: string } }>(

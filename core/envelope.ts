@@ -1,0 +1,65 @@
+/**
+ * The value of a data record: a Debezium envelope without schema, put together from bytes that are JSON already. Nothing
+ * is parsed: the images are row JSON as the triggers wrote it, and the place of the after-image goes into the header, so
+ * that our own stages can slice it out again.
+ */
+import type { Op } from './event.js';
+
+/** What all envelopes of one table share. */
+export interface EnvelopeSource {
+  /** `topicPrefix`: Debezium's logical server name. */
+  readonly name: string;
+  readonly database: string;
+  readonly table: string;
+}
+
+export interface Envelope {
+  readonly value: Buffer;
+  /** Byte range of the after-image in the value; both 0 where there is none. */
+  readonly afterStart: number;
+  readonly afterEnd: number;
+}
+
+export interface EnvelopeFacts {
+  readonly op: Op;
+  readonly seq: number;
+  /** When the change was made in MySQL, and when capture published it; milliseconds since 1970. */
+  readonly at: number;
+  readonly publishedAt: number;
+  readonly before: Buffer | null;
+  readonly after: Buffer | null;
+}
+
+export type EnvelopeBuilder = (facts: EnvelopeFacts) => Envelope;
+
+const opening = Buffer.from('{"before":');
+const between = Buffer.from(',"after":');
+const nothing = Buffer.from('null');
+
+export function envelopeBuilder(source: EnvelopeSource, version: string): EnvelopeBuilder {
+  const fixed = Buffer.from(
+    `,"source":{"version":${JSON.stringify(version)},"connector":"lockstep","name":${JSON.stringify(source.name)},` +
+      `"db":${JSON.stringify(source.database)},"table":${JSON.stringify(source.table)}`,
+  );
+  return ({ op, seq, at, publishedAt, before, after }) => {
+    // Digits and ASCII only: one byte a character.
+    const closing =
+      `,"ts_ms":${Math.floor(at)},"snapshot":"${op === 'r' ? 'true' : 'false'}","seq":${seq}},` +
+      `"op":"${op}","ts_ms":${Math.floor(publishedAt)}}`;
+    const first = before ?? nothing;
+    const second = after ?? nothing;
+    const secondAt = opening.length + first.length + between.length;
+    const fixedAt = secondAt + second.length;
+    const value = Buffer.allocUnsafe(fixedAt + fixed.length + closing.length);
+    value.set(opening, 0);
+    value.set(first, opening.length);
+    value.set(between, opening.length + first.length);
+    value.set(second, secondAt);
+    value.set(fixed, fixedAt);
+    value.write(closing, fixedAt + fixed.length, 'latin1');
+    return after === null ? { value, afterStart: 0, afterEnd: 0 } : { value, afterStart: secondAt, afterEnd: fixedAt };
+  };
+}
+
+/** Bytes an envelope has beside its images and the fixed part of its table: an upper bound. */
+export const envelopeOverhead = 160;
