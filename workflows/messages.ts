@@ -18,6 +18,10 @@ export interface PipelineScope {
   readonly shards: number;
 }
 
+export function scopeOf({ pipeline, identity, stores, shards }: PipelineScope): PipelineScope {
+  return { pipeline, identity, stores, shards };
+}
+
 export interface PipelineInput extends PipelineScope {
   /** Copies at a time. */
   readonly parallelCopies: number;

@@ -1,0 +1,15 @@
+/** Capture: change log → Kafka. One for a pipeline; it never pauses, because the log must hold what a store will need. */
+import { proxyActivities } from '@temporalio/workflow';
+import type { CaptureActivities } from '../activities/contract.js';
+import { scopeOf, type StreamInput } from './messages.js';
+import { streamOptions } from './options.js';
+import { keepRunning } from './stream.js';
+import { afterCapture } from './verdicts.js';
+
+export async function capture(input: StreamInput): Promise<void> {
+  const { runCapture } = proxyActivities<CaptureActivities>(streamOptions(input.pipeline, 'capture'));
+  await keepRunning(input, {
+    rests: () => false,
+    run: async () => afterCapture(await runCapture(scopeOf(input))),
+  });
+}

@@ -1,0 +1,81 @@
+/**
+ * Streams and snapshots as their pipeline reaches them: by workflow id, never by a handle, because they outlive its
+ * runs. Starting one that runs finds it; telling one that is not there does nothing, and the next look starts it.
+ */
+import {
+  getExternalWorkflowHandle,
+  isCancellation,
+  sleep,
+  startChild,
+  type ExternalWorkflowHandle,
+} from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { snapshotId, streamId, streamsOf, type Stream } from '../core/workflowNames.js';
+import { apply } from './apply.js';
+import { capture } from './capture.js';
+import { drainSignal, steerSignal, type PipelineResult, type PipelineScope, type Steering } from './messages.js';
+import { childOptions } from './options.js';
+import type { DueCopy } from './pipelineState.js';
+import { snapshot } from './snapshot.js';
+
+export async function startStream(scope: PipelineScope, stream: Stream, steering: Steering): Promise<void> {
+  const workflow = stream.kind === 'capture' ? capture : apply;
+  const stage = stream.kind === 'capture' ? 'capture' : `apply/${stream.store}`;
+  const options = childOptions(scope.pipeline, streamId(scope.pipeline, stream, scope.shards), stage);
+  try {
+    await startChild(workflow, { ...options, args: [{ ...scope, stream, steering }] });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    await steer(scope, stream, steering);
+  }
+}
+
+export async function startCopy(scope: PipelineScope, { table, run }: DueCopy): Promise<void> {
+  const options = childOptions(scope.pipeline, snapshotId(scope.pipeline, table), 'snapshot', table);
+  try {
+    await startChild(snapshot, { ...options, args: [{ ...scope, table, run }] });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
+
+export async function drainCopy(scope: PipelineScope, table: string): Promise<void> {
+  await tell(snapshotId(scope.pipeline, table), (workflow) => workflow.signal(drainSignal));
+}
+
+export async function steerStreams(scope: PipelineScope, steering: Steering): Promise<void> {
+  for (const stream of streamsOf(scope.stores, scope.shards)) await steer(scope, stream, steering);
+}
+
+/**
+ * Ends every stream and copy, and returns when they have ended. One whose queue no worker polls is named after
+ * `patienceMs`; it has been told, and ends when a worker comes.
+ */
+export async function drainAll(
+  scope: PipelineScope,
+  copying: readonly string[],
+  running: (ids: readonly string[]) => Promise<readonly string[]>,
+  patienceMs: number,
+): Promise<PipelineResult> {
+  const streams = streamsOf(scope.stores, scope.shards).map((stream) => streamId(scope.pipeline, stream, scope.shards));
+  let left: readonly string[] = [...copying.map((table) => snapshotId(scope.pipeline, table)), ...streams];
+  for (const id of left) await tell(id, (workflow) => workflow.signal(drainSignal));
+  const giveUpAt = Date.now() + patienceMs;
+  for (;;) {
+    left = await running(left);
+    if (left.length === 0 || Date.now() >= giveUpAt) return { kind: 'stopped', stillDraining: left };
+    await sleep(200);
+  }
+}
+
+async function steer(scope: PipelineScope, stream: Stream, steering: Steering): Promise<void> {
+  await tell(streamId(scope.pipeline, stream, scope.shards), (workflow) => workflow.signal(steerSignal, steering));
+}
+
+async function tell(id: string, send: (workflow: ExternalWorkflowHandle) => Promise<void>): Promise<void> {
+  try {
+    await send(getExternalWorkflowHandle(id));
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+  }
+}

@@ -1,0 +1,5 @@
+/** The workflows that a worker runs; the entry of their bundle. */
+export { apply } from './apply.js';
+export { capture } from './capture.js';
+export { pipeline } from './pipeline.js';
+export { snapshot } from './snapshot.js';

@@ -1,0 +1,71 @@
+/** How activities and child workflows are called: every timeout and retry of the pipeline in one place. */
+import type { ActivityOptions, ChildWorkflowOptions } from '@temporalio/workflow';
+import { ActivityCancellationType, ChildWorkflowCancellationType, ParentClosePolicy } from '@temporalio/workflow';
+import { searchAttributes } from './searchAttributes.js';
+import { taskQueue, type QueueName } from '../core/workflowNames.js';
+
+/**
+ * A loop that never ends by itself. The server knows of a killed worker by the missing heartbeat alone, 2 s after the
+ * last one, and offers the activity to another worker after the retry interval; both together stay under 3 s however
+ * often it was retried before. A false alarm is harmless: the store's epoch and the producer's fence decide.
+ */
+export function streamOptions(pipeline: string, queue: QueueName): ActivityOptions {
+  return {
+    taskQueue: taskQueue(pipeline, queue),
+    startToCloseTimeout: '30 days',
+    heartbeatTimeout: '2 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '100 milliseconds', backoffCoefficient: 1.5, maximumInterval: '500 milliseconds' },
+  };
+}
+
+/** Short work that is tried until it succeeds or turns out to be impossible. */
+export function controlOptions(pipeline: string): ActivityOptions {
+  return {
+    taskQueue: taskQueue(pipeline, 'control'),
+    startToCloseTimeout: '10 minutes',
+    heartbeatTimeout: '10 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '200 milliseconds', backoffCoefficient: 2, maximumInterval: '5 seconds' },
+  };
+}
+
+/** A look is not repeated: the next one is seconds away, and an old one is worth nothing. */
+export function lookOptions(pipeline: string): ActivityOptions {
+  return {
+    taskQueue: taskQueue(pipeline, 'control'),
+    startToCloseTimeout: '1 minute',
+    scheduleToStartTimeout: '1 minute',
+    heartbeatTimeout: '5 seconds',
+    retry: { maximumAttempts: 1 },
+  };
+}
+
+/** What a child is started with, besides its arguments. */
+export type ChildOptions = Pick<
+  ChildWorkflowOptions,
+  | 'workflowId'
+  | 'taskQueue'
+  | 'parentClosePolicy'
+  | 'cancellationType'
+  | 'workflowTaskTimeout'
+  | 'typedSearchAttributes'
+>;
+
+/** A worker that was killed while it held a workflow task delays the next one by this; the default is 10 s. */
+export const workflowTaskTimeout = '3 seconds';
+
+/**
+ * Streams and copies outlive a run of their pipeline, which continues as new every few hours; a stream is not
+ * interrupted for that. Stopping drains them explicitly.
+ */
+export function childOptions(pipeline: string, workflowId: string, stage: string, table?: string): ChildOptions {
+  return {
+    workflowId,
+    taskQueue: taskQueue(pipeline, 'control'),
+    parentClosePolicy: ParentClosePolicy.ABANDON,
+    cancellationType: ChildWorkflowCancellationType.ABANDON,
+    workflowTaskTimeout,
+    typedSearchAttributes: searchAttributes(pipeline, stage, table),
+  };
+}

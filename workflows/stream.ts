@@ -1,0 +1,114 @@
+/**
+ * The loop that capture and apply share: one activity that runs until told otherwise, then what its outcome asks for.
+ * The pipeline may steer or drain it at any moment; the activity then finishes its batch and returns.
+ */
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { OpenProblem } from '../core/status.js';
+import { pipelineId } from '../core/workflowNames.js';
+import { problemFrom } from './failure.js';
+import { drainSignal, steerSignal, streamReportSignal, type Steering, type StreamInput } from './messages.js';
+
+/** What follows from how a run of the activity ended. */
+export interface Verdict {
+  /** Before it runs again. */
+  readonly afterMs: number;
+  readonly problem: OpenProblem | null;
+  /** Tables became due for a copy. */
+  readonly copyNow: boolean;
+}
+
+export const again: Verdict = { afterMs: 0, problem: null, copyNow: false };
+
+/** A fault that only an operator can end is tried again at this pace, so that nobody has to tell lockstep when it is over. */
+export const retryFaultMs = 10_000;
+/** A stream that was in trouble is well again when it has run this long. */
+const wellAfterMs = 5_000;
+
+export interface StreamLoop {
+  /** Whether there is nothing to run under this steering. */
+  rests(steering: Steering): boolean;
+  /** One run of the activity. */
+  run(steering: Steering): Promise<Verdict>;
+}
+
+export async function keepRunning(input: StreamInput, loop: StreamLoop): Promise<void> {
+  let steering = input.steering;
+  let draining = false;
+  let current: CancellationScope | undefined;
+  let troubled = false;
+
+  setHandler(steerSignal, (to) => {
+    const changed = to.paused !== steering.paused || to.pausedTables.join('\n') !== steering.pausedTables.join('\n');
+    steering = to;
+    if (changed) current?.cancel();
+  });
+  setHandler(drainSignal, () => {
+    draining = true;
+    current?.cancel();
+  });
+
+  while (!draining) {
+    setCurrentDetails(loop.rests(steering) ? 'Paused.' : 'Running.');
+    if (loop.rests(steering)) {
+      await condition(() => draining || !loop.rests(steering));
+      continue;
+    }
+    const verdict = await runOnce();
+    if (verdict.problem !== null || verdict.copyNow) await report(verdict.problem, verdict.copyNow);
+    if (verdict.afterMs > 0) {
+      const held = steering;
+      if (verdict.problem !== null) setCurrentDetails(`${verdict.problem.code}: ${verdict.problem.message}`);
+      await condition(() => draining || steering !== held, verdict.afterMs);
+    }
+    if (historyIsLong() && !draining && allHandlersFinished()) await continueAsNew({ ...input, steering });
+  }
+
+  /** The activity, in a scope of its own, so that steering cancels the run and not the workflow. */
+  async function runOnce(): Promise<Verdict> {
+    const scope = new CancellationScope();
+    current = scope;
+    const wellAgain = troubled ? reportWhenWell(scope) : undefined;
+    try {
+      return await scope.run(() => loop.run(steering));
+    } catch (error) {
+      if (CancellationScope.current().consideredCancelled) throw error;
+      if (isCancellation(error) || scope.consideredCancelled) return again;
+      return { afterMs: retryFaultMs, problem: problemFrom(error), copyNow: false };
+    } finally {
+      current = undefined;
+      scope.cancel();
+      await wellAgain;
+    }
+  }
+
+  async function reportWhenWell(scope: CancellationScope): Promise<void> {
+    const ended = await condition(() => scope.consideredCancelled, wellAfterMs);
+    if (!ended) await report(null, false);
+  }
+
+  /** A pipeline that is not there reads everything from MySQL and the stores when it comes. */
+  async function report(problem: OpenProblem | null, copyNow: boolean): Promise<void> {
+    troubled = problem !== null;
+    try {
+      const pipeline = getExternalWorkflowHandle(pipelineId(input.pipeline));
+      await pipeline.signal(streamReportSignal, { stream: input.stream, problem, copyNow });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+    }
+  }
+
+  function historyIsLong(): boolean {
+    const { continueAsNewSuggested, historyLength } = workflowInfo();
+    return continueAsNewSuggested || historyLength >= (input.maxHistoryEvents ?? Infinity);
+  }
+}

@@ -1,0 +1,64 @@
+/** What follows from each outcome of a stream. Total: a new outcome does not compile before it has a verdict. */
+import type { ApplyStageOutcome, CaptureOutcome } from '../core/outcome.js';
+import { warning } from '../core/problem.js';
+import type { Stream } from '../core/workflowNames.js';
+import { again, type Verdict } from './stream.js';
+
+/** Somebody outside this workflow took the place; taking it back at once would be ping-pong. */
+const afterFencingMs = 2_000;
+
+export function afterCapture(outcome: CaptureOutcome): Verdict {
+  switch (outcome.kind) {
+    case 'stopped':
+      return again;
+    case 'fenced':
+      return {
+        afterMs: afterFencingMs,
+        problem: warning('LS-TEMPORAL-FENCED', 'another capture took the place of this one'),
+        copyNow: false,
+      };
+    case 'log-lost':
+    case 'source-rewound':
+      return { afterMs: 0, problem: warning('LS-LOSS-COPYING', outcome.reason), copyNow: true };
+  }
+}
+
+export function afterApply(stream: Extract<Stream, { kind: 'apply' }>, outcome: ApplyStageOutcome): Verdict {
+  switch (outcome.kind) {
+    case 'stopped':
+      return again;
+    case 'fenced':
+      return {
+        afterMs: afterFencingMs,
+        problem: {
+          ...warning('LS-TEMPORAL-FENCED', `another apply took shard ${stream.shard} of ${stream.store}`),
+          store: stream.store,
+        },
+        copyNow: false,
+      };
+    case 'store-lost':
+      return {
+        afterMs: 0,
+        problem: { ...warning('LS-LOSS-COPYING', `${outcome.store} lost its data`), store: outcome.store },
+        copyNow: true,
+      };
+    case 'log-gap':
+      return {
+        afterMs: 0,
+        problem: {
+          ...warning('LS-LOSS-COPYING', `the log no longer holds what ${outcome.store} had not applied`),
+          store: outcome.store,
+        },
+        copyNow: true,
+      };
+    case 'tables-lost':
+      return {
+        afterMs: 0,
+        problem: {
+          ...warning('LS-LOSS-COPYING', `${outcome.store} lost tables: ${outcome.tables.join(', ')}`),
+          store: outcome.store,
+        },
+        copyNow: true,
+      };
+  }
+}
