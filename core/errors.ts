@@ -123,6 +123,58 @@ export const errorCodes = {
     retryable: true,
     help: 'Kafka did not say whether a transaction was committed. Capture claims its place again and reads what became of it; nothing is lost or doubled.',
   },
+  'LS-ROW-JSON': {
+    retryable: false,
+    help: 'A row image or key does not fit its table definition, or holds a value that a store cannot hold. Its key is parked with the reason; the next change of the row tries again.',
+  },
+  'LS-TYPE-UNKNOWN': {
+    retryable: false,
+    help: 'A column has a type that lockstep does not know. Exclude the table, or use a version of lockstep that knows it.',
+  },
+  'LS-MONGO-UNREACHABLE': {
+    retryable: true,
+    help: 'MongoDB does not answer, or has no primary. Apply waits and goes on by itself; check mongo.uri and the replica set if it lasts.',
+  },
+  'LS-MONGO-ACCESS': {
+    retryable: false,
+    help: 'MongoDB refused the user, the password or a right. The user needs readWrite on mongo.database and mongo.stateDatabase.',
+  },
+  'LS-MONGO-TLS': {
+    retryable: false,
+    help: 'The TLS connection to MongoDB failed. Check mongo.tls (ca, cert, key, servername) and that the server speaks TLS.',
+  },
+  'LS-MONGO-WRITE': {
+    retryable: true,
+    help: 'MongoDB refused a write for a reason that is not the data of one row; the message names it. The batch is tried again until it succeeds.',
+  },
+  'LS-REDIS-UNREACHABLE': {
+    retryable: true,
+    help: 'Redis does not answer. Apply waits and goes on by itself; check redis.uri and the server if it lasts.',
+  },
+  'LS-REDIS-ACCESS': {
+    retryable: false,
+    help: 'Redis refused the user, the password or a command. The user needs ~<keyPrefix>:* and the commands EVAL, EVALSHA, SCRIPT, GET, SET, MSET, DEL, HSET, HDEL, HGET, HMGET, HGETALL, HINCRBY, PEXPIREAT, EXISTS, SCAN, INFO.',
+  },
+  'LS-REDIS-FULL': {
+    retryable: true,
+    help: 'Redis is at maxmemory and evicts nothing. Deletes still go on; raise maxmemory or shrink the data set, and apply continues by itself.',
+  },
+  'LS-REDIS-WRITE': {
+    retryable: true,
+    help: 'Redis refused a write (read-only replica, disk full, still loading); the message names the reason. The batch is tried again until it succeeds.',
+  },
+  'LS-REDIS-CLUSTER': {
+    retryable: false,
+    help: 'Redis Cluster cannot run one atomic script over all slots, so it is not supported. Point redis.uri at a server that is not in cluster mode.',
+  },
+  'LS-REDIS-EVICTION': {
+    retryable: false,
+    help: 'Redis evicts any key under memory pressure (maxmemory-policy allkeys-…): rows and positions would vanish silently. Set maxmemory-policy to noeviction or a volatile-… policy.',
+  },
+  'LS-STORE-CLAIMED': {
+    retryable: false,
+    help: 'Another pipeline already writes here; the message names it. Use another mongo.database or redis.keyPrefix, or uninstall the other pipeline.',
+  },
   'LS-STATE-UNREADABLE': {
     retryable: false,
     help: 'The last record of the topic `<topicPrefix>.lockstep.state` was not written by this version of lockstep. Use the version that wrote it, or another `kafka.topicPrefix`.',

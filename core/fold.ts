@@ -1,0 +1,26 @@
+/**
+ * The last event of each key is all that a store has to write: a batch is one atomic write, so nobody sees the states
+ * between. Keys of one table that are the same bytes are the same key.
+ */
+import type { StoreEvent } from './store.js';
+
+export interface Folded {
+  /** The key's last event. */
+  readonly last: StoreEvent;
+  /** Whether the batch's first event of the key makes it anew, so that the store should not hold it yet. */
+  readonly fresh: boolean;
+}
+
+/** By table, each in the order of its keys' first appearance. */
+export function foldByTable(events: readonly StoreEvent[]): Map<string, Folded[]> {
+  const tables = new Map<string, Map<string, { last: StoreEvent; fresh: boolean }>>();
+  for (const event of events) {
+    let keys = tables.get(event.target.table);
+    if (keys === undefined) tables.set(event.target.table, (keys = new Map()));
+    const key = event.key.latin1Slice();
+    const known = keys.get(key);
+    if (known === undefined) keys.set(key, { last: event, fresh: event.op === 'c' || event.op === 'r' });
+    else known.last = event;
+  }
+  return new Map([...tables].map(([table, keys]) => [table, [...keys.values()]]));
+}

@@ -1,0 +1,42 @@
+/** Key text `{"pk1":…}` taken apart: each part as it stands in row JSON, strings unquoted. */
+import type { Definition } from './definition.js';
+import { nameBytes, quote, scanMembers, stringAt } from './jsonScan.js';
+
+export interface KeyShape {
+  readonly names: readonly Buffer[];
+  readonly spans: Int32Array;
+  /** `{"pk1":` of a single-column key. */
+  readonly head: Buffer | null;
+}
+
+const shapes = new WeakMap<Definition, KeyShape>();
+
+export function keyShape(definition: Definition): KeyShape {
+  let shape = shapes.get(definition);
+  if (shape === undefined) {
+    const names = definition.key.map(nameBytes);
+    const [only] = names;
+    const head =
+      names.length === 1 && only !== undefined ? Buffer.concat([Buffer.from('{'), only, Buffer.from(':')]) : null;
+    shape = { names, spans: new Int32Array(names.length * 2), head };
+    shapes.set(definition, shape);
+  }
+  return shape;
+}
+
+export function keyParts(definition: Definition, key: Buffer): string[] {
+  const { names, spans, head } = keyShape(definition);
+  if (head !== null) {
+    const first = key[head.length] ?? 0;
+    // A number: what stands between the head and the closing brace. Strings may hold anything, so they are scanned.
+    const isNumber = (first >= 0x30 && first <= 0x39) || first === 0x2d;
+    if (isNumber && key[key.length - 1] === 0x7d && key.compare(head, 0, head.length, 0, head.length) === 0) {
+      return [key.latin1Slice(head.length, key.length - 1)];
+    }
+  }
+  scanMembers(key, 0, key.length, names, spans);
+  return names.map((_, i) => {
+    const [start, end] = [spans[2 * i] ?? 0, spans[2 * i + 1] ?? 0];
+    return key[start] === quote ? stringAt(key, start, end) : key.latin1Slice(start, end);
+  });
+}
