@@ -1,0 +1,251 @@
+/**
+ * The change log as capture uses it: a queue. The oldest rows are read, published, and exactly those are deleted again.
+ * Sequence numbers become visible out of order, so nothing here ever asks for rows beyond a number it has seen, and no
+ * delete waits for a row that another transaction has not committed.
+ */
+import type { LoggedChange, LoggedOp } from '../../core/event.js';
+import type { RowName } from '../../core/stateRecord.js';
+import { LockstepError } from '../../core/errors.js';
+import { asBytes, asBytesOrNull, asCount, asText, type Row } from './cell.js';
+import type { Queries } from './connection.js';
+import { quoteTable } from './quote.js';
+
+/** Images above this many bytes are not read with the batch but fetched on their own. */
+export const inlineBytes = 16 * 1024;
+
+export interface LogRow extends LoggedChange {
+  /** Sizes in the log; an image that is null here with a size above 0 was left out for its size. */
+  readonly beforeBytes: number;
+  readonly afterBytes: number;
+}
+
+/** Inclusive ranges of seq. */
+export type SeqRun = readonly [from: number, to: number];
+
+export interface ReadOptions {
+  /** Rows below it are known to be published and gone: it spares walking over what purge has not removed yet. */
+  readonly floor: number;
+  readonly limit: number;
+  /** Published rows whose delete is still under way. */
+  readonly except: readonly SeqRun[];
+}
+
+/** The oldest rows, by seq. */
+export async function readOldest(queries: Queries, stateDatabase: string, options: ReadOptions): Promise<LogRow[]> {
+  const rows = await queries.rows(
+    `SELECT seq, identity, table_id, op, \`key\`, IF(LENGTH(\`before\`) > ${inlineBytes}, NULL, \`before\`),
+            IF(LENGTH(\`after\`) > ${inlineBytes}, NULL, \`after\`), LENGTH(\`before\`), LENGTH(\`after\`), definition,
+            CAST(UNIX_TIMESTAMP(at) * 1000000 AS UNSIGNED)
+       FROM ${quoteTable(stateDatabase, 'change_log')}
+      WHERE seq >= ${options.floor}${outside(options.except)} ORDER BY seq LIMIT ${options.limit}`,
+  );
+  return rows.map(logRow);
+}
+
+function logRow(row: Row): LogRow {
+  return {
+    seq: asCount(row[0]),
+    identity: asBytes(row[1]).toString('hex'),
+    tableId: asCount(row[2]),
+    op: asOp(row[3]),
+    key: asBytesOrNull(row[4] ?? null) ?? nothing,
+    before: asBytesOrNull(row[5] ?? null),
+    after: asBytesOrNull(row[6] ?? null),
+    beforeBytes: asCount(row[7] ?? 0),
+    afterBytes: asCount(row[8] ?? 0),
+    definition: asBytes(row[9]).toString('hex'),
+    at: asCount(row[10]) / 1_000,
+  };
+}
+
+const nothing = Buffer.alloc(0);
+
+function asOp(cell: Row[number] | undefined): LoggedOp {
+  const op = asText(cell);
+  switch (op) {
+    case 'c':
+    case 'u':
+    case 'd':
+    case 'r':
+    case '?':
+    case 'm':
+      return op;
+    default:
+      throw new LockstepError('LS-INTERNAL', 'the change log holds a row of an unknown kind');
+  }
+}
+
+/** Both images of one row, whatever their size; null when the row is gone. */
+export async function readImages(
+  queries: Queries,
+  stateDatabase: string,
+  { seq, identity }: RowName,
+): Promise<{ before: Buffer | null; after: Buffer | null } | null> {
+  const [row] = await queries.rows(
+    `SELECT \`before\`, \`after\` FROM ${quoteTable(stateDatabase, 'change_log')} WHERE seq = ? AND identity = ?`,
+    [seq, Buffer.from(identity, 'hex')],
+  );
+  if (row === undefined) return null;
+  return { before: asBytesOrNull(row[0] ?? null), after: asBytesOrNull(row[1] ?? null) };
+}
+
+/** Those of the named rows that are still there: number and identity, since a number can come again after a restore. */
+export async function stillThere(
+  queries: Queries,
+  stateDatabase: string,
+  rows: readonly RowName[],
+): Promise<RowName[]> {
+  const found: RowName[] = [];
+  const named = new Map(rows.map((row) => [row.seq, row.identity]));
+  for (const part of chunks(seqRuns(rows), 200)) {
+    const there = await queries.rows(
+      `SELECT seq, identity FROM ${quoteTable(stateDatabase, 'change_log')} WHERE ${inside(part)}`,
+    );
+    for (const row of there) {
+      const name = { seq: asCount(row[0]), identity: asBytes(row[1]).toString('hex') };
+      if (named.get(name.seq) === name.identity) found.push(name);
+    }
+  }
+  return found;
+}
+
+/**
+ * Deletes exactly the named rows, and answers false when a row lock could not be had within the session's second: then
+ * nothing was deleted. Read committed and autocommit: no gap stays locked, no writer waits.
+ */
+export async function removeRows(queries: Queries, stateDatabase: string, rows: readonly RowName[]): Promise<boolean> {
+  if (rows.length === 0) return true;
+  try {
+    await queries.run(deleteStatement(stateDatabase, rows));
+    return true;
+  } catch (error) {
+    if (error instanceof LockstepError && (error.code === 'LS-MYSQL-LOCK-WAIT' || error.code === 'LS-MYSQL-DEADLOCK')) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/** The identities make sure that rows which were given the same numbers after a TRUNCATE or a restore stay. */
+export function deleteStatement(stateDatabase: string, rows: readonly RowName[]): string {
+  const identities = rows.map(({ identity }) => `0x${identity}`).join(',');
+  return (
+    `DELETE FROM ${quoteTable(stateDatabase, 'change_log')} ` +
+    `WHERE (${inside(seqRuns(rows))}) AND identity IN (${identities})`
+  );
+}
+
+/**
+ * Never a range that ends with its last row: `BETWEEN a AND b` also locks the row after b, and so waits for a stranger's
+ * open transaction, each time. `IN (…)` does the same once the list is long.
+ */
+export function inside(runs: readonly SeqRun[]): string {
+  return runs
+    .map(([from, to]) => (from === to ? `seq=${to}` : `seq BETWEEN ${from} AND ${to - 1} OR seq=${to}`))
+    .join(' OR ');
+}
+
+/** `AND (…)` for the gaps around the runs, from the first seq on: never only what lies beyond the last. */
+export function outside(runs: readonly SeqRun[]): string {
+  if (runs.length === 0) return '';
+  const gaps: string[] = [];
+  let after: number | null = null;
+  for (const [from, to] of runs) {
+    gaps.push(after === null ? `seq<${from}` : `seq>${after} AND seq<${from}`);
+    after = to;
+  }
+  gaps.push(`seq>${after}`);
+  return ` AND (${gaps.join(' OR ')})`;
+}
+
+/** Consecutive numbers as ranges. Rows by ascending seq. */
+export function seqRuns(rows: readonly { readonly seq: number }[]): SeqRun[] {
+  const runs: [number, number][] = [];
+  let last: [number, number] | undefined;
+  for (const { seq } of rows) {
+    if (last !== undefined && seq === last[1] + 1) last[1] = seq;
+    else {
+      last = [seq, seq];
+      runs.push(last);
+    }
+  }
+  return runs;
+}
+
+/**
+ * Transactions that are open now, read-only entries too: one that has only just got a seq may still look so. By thread
+ * and start instead of by transaction id, which changes at a transaction's first write. Needs PROCESS; null without it.
+ */
+export async function openTransactions(
+  queries: Queries,
+  ownThreads: readonly number[],
+): Promise<ReadonlySet<string> | null> {
+  try {
+    const rows = await queries.rows(
+      'SELECT trx_mysql_thread_id, trx_started, IF(trx_mysql_thread_id = 0, trx_id, 0) FROM information_schema.INNODB_TRX',
+    );
+    const own = new Set(ownThreads);
+    const open = rows.filter((row) => !own.has(asCount(row[0])));
+    return new Set(open.map((row) => `${asText(row[0])} ${asText(row[1])} ${asText(row[2])}`));
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'LS-MYSQL-PRIVILEGE') return null;
+    throw error;
+  }
+}
+
+/** The seq that a row written now gets: at or below an earlier one, the change log went back in time. */
+export async function probeSeq(queries: Queries, stateDatabase: string): Promise<number> {
+  const table = quoteTable(stateDatabase, 'change_log');
+  const { insertId } = await queries.run(
+    `INSERT INTO ${table} (identity, table_id, op, \`key\`, definition) VALUES (RANDOM_BYTES(8), 0, 'm', '', ?)`,
+    [Buffer.alloc(16)],
+  );
+  await queries.run(`DELETE FROM ${table} WHERE seq = ?`, [insertId]);
+  return insertId;
+}
+
+export interface Backlog {
+  /** Rows that wait, counted up to `countUpTo`. */
+  readonly rows: number;
+  /** Age of the oldest in milliseconds; 0 without one. */
+  readonly oldestMs: number;
+  /** Of the change log's file: it does not shrink, so this is the most that ever waited. */
+  readonly bytes: number;
+}
+
+export async function readBacklog(queries: Queries, stateDatabase: string, countUpTo = 10_000): Promise<Backlog> {
+  const table = quoteTable(stateDatabase, 'change_log');
+  const [count] = await queries.rows(`SELECT COUNT(*) FROM (SELECT 1 FROM ${table} LIMIT ${countUpTo + 1}) waiting`);
+  const [oldest] = await queries.rows(
+    `SELECT CAST(TIMESTAMPDIFF(MICROSECOND, at, CURRENT_TIMESTAMP(6)) / 1000 AS SIGNED) FROM ${table} ORDER BY seq LIMIT 1`,
+  );
+  const rows = asCount(count?.[0]);
+  return {
+    rows,
+    oldestMs: oldest === undefined ? 0 : Math.max(0, asCount(oldest[0])),
+    bytes: await changeLogBytes(queries, stateDatabase),
+  };
+}
+
+/** Null size is 0: without PROCESS the server's statistics answer. */
+export async function changeLogBytes(queries: Queries, stateDatabase: string): Promise<number> {
+  try {
+    const [row] = await queries.rows('SELECT FILE_SIZE FROM information_schema.INNODB_TABLESPACES WHERE NAME = ?', [
+      `${stateDatabase}/change_log`,
+    ]);
+    if (row !== undefined) return asCount(row[0]);
+  } catch (error) {
+    if (!(error instanceof LockstepError) || error.code !== 'LS-MYSQL-PRIVILEGE') throw error;
+  }
+  const [row] = await queries.rows(
+    `SELECT DATA_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'change_log'`,
+    [stateDatabase],
+  );
+  return asCount(row?.[0] ?? 0);
+}
+
+function chunks<T>(list: readonly T[], size: number): T[][] {
+  const parts: T[][] = [];
+  for (let i = 0; i < list.length; i += size) parts.push(list.slice(i, i + size));
+  return parts;
+}

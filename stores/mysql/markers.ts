@@ -1,0 +1,52 @@
+/**
+ * Markers: a row of the change log that capture answers with the ends of all partitions at its Kafka commit. What
+ * committed before the marker lies before those ends, so a store whose positions passed them has applied it.
+ */
+import { LockstepError } from '../../core/errors.js';
+import type { OffsetVector } from '../../core/position.js';
+import { asText } from './cell.js';
+import type { Queries } from './connection.js';
+import { quoteTable } from './quote.js';
+
+/** id: a fresh UUID. Commits with the transaction of `queries`, if there is one. */
+export async function insertMarker(queries: Queries, stateDatabase: string, id: string): Promise<void> {
+  await queries.run(
+    `INSERT INTO ${quoteTable(stateDatabase, 'change_log')} (identity, table_id, op, \`key\`, definition)
+     VALUES (RANDOM_BYTES(8), 0, 'm', ?, ?)`,
+    [id, Buffer.alloc(16)],
+  );
+}
+
+/** The first answer stands: a marker that is resolved again after a crash keeps what waiters may have read. */
+export async function resolveMarkers(
+  queries: Queries,
+  stateDatabase: string,
+  ids: readonly string[],
+  vector: OffsetVector,
+): Promise<void> {
+  if (ids.length === 0) return;
+  const text = JSON.stringify(Object.fromEntries(vector));
+  await queries.run(`INSERT IGNORE INTO ${quoteTable(stateDatabase, 'markers')} (id, vector) VALUES ?`, [
+    ids.map((id) => [id, text]),
+  ]);
+}
+
+/** Null while capture has not published it. */
+export async function readMarker(queries: Queries, stateDatabase: string, id: string): Promise<OffsetVector | null> {
+  const [row] = await queries.rows(`SELECT vector FROM ${quoteTable(stateDatabase, 'markers')} WHERE id = ?`, [id]);
+  return row === undefined ? null : parseVector(asText(row[0]));
+}
+
+export async function forgetOldMarkers(queries: Queries, stateDatabase: string, olderThanHours: number): Promise<void> {
+  await queries.run(
+    `DELETE FROM ${quoteTable(stateDatabase, 'markers')}
+      WHERE resolved_at < CURRENT_TIMESTAMP(6) - INTERVAL ${olderThanHours} HOUR ORDER BY resolved_at LIMIT 1000`,
+  );
+}
+
+function parseVector(text: string): OffsetVector {
+  const parsed: unknown = JSON.parse(text);
+  if (typeof parsed !== 'object' || parsed === null)
+    throw new LockstepError('LS-INTERNAL', 'a marker without a vector');
+  return new Map(Object.entries(parsed).map(([name, offset]) => [name, Number(offset)]));
+}
