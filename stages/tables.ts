@@ -21,8 +21,14 @@ import {
   useDefinition,
   type CapturedTable,
 } from '../stores/mysql/state.js';
-import { applyDifference, patiently, readTriggers, triggerSession } from '../stores/mysql/triggerInstall.js';
-import { compareTriggers } from '../stores/mysql/triggerState.js';
+import {
+  applyDifference,
+  patiently,
+  readTriggers,
+  triggerSession,
+  withExactBodies,
+} from '../stores/mysql/triggerInstall.js';
+import { compareTriggers, type InstalledTrigger } from '../stores/mysql/triggerState.js';
 import { dropTrigger, triggersOf, type TriggerScope } from '../stores/mysql/triggers.js';
 import { planTables, type Source, type TablePlan, type TableWork } from './tablePlan.js';
 
@@ -37,9 +43,19 @@ const patienceMs = 15_000;
 export async function readSource({ mysql }: TablesDeps): Promise<Source> {
   const { database, stateDatabase } = mysql.config;
   // Triggers before definitions: a table altered in between looks changed at the next look, never settled too early.
-  const triggers = await readTriggers(mysql, database);
+  const listed = await readTriggers(mysql, database);
   const tables = await readTables(mysql, database);
   const captured = await readCapturedTables(mysql, stateDatabase);
+  const { account: definer } = await readServer(mysql);
+  const ids = new Map(captured.map((table) => [table.name, table.id]));
+  const triggers = new Map<string, readonly InstalledTrigger[]>(listed);
+  for (const { definition } of tables) {
+    const tableId = ids.get(definition.table);
+    const found = listed.get(definition.table);
+    if (tableId === undefined || found === undefined) continue;
+    const expected = triggersOf(definition, { stateDatabase, tableId, definer });
+    triggers.set(definition.table, await withExactBodies(mysql, database, found, expected));
+  }
   const definitions = captured.length === 0 ? [] : await readDefinitions(mysql, stateDatabase);
   const copies = captured.length === 0 ? [] : await readCopies(mysql, stateDatabase);
   return {
@@ -48,7 +64,7 @@ export async function readSource({ mysql }: TablesDeps): Promise<Source> {
     captured,
     definitions: new Map(definitions.map((stored) => [stored.hash, stored.definition])),
     waiting: new Set(copies.filter((copy) => copy.phase === 'waiting').map((copy) => copy.tableId)),
-    definer: (await readServer(mysql)).account,
+    definer,
   };
 }
 
@@ -142,8 +158,11 @@ async function exchangeTriggers(
   scope: TriggerScope,
 ): Promise<void> {
   const { table } = definition;
-  const installed = (await readTriggers(mysql, mysql.config.database, table)).get(table) ?? [];
-  const difference = compareTriggers(table, triggersOf(definition, scope), installed, scope.stateDatabase);
+  const { database } = mysql.config;
+  const expected = triggersOf(definition, scope);
+  const listed = (await readTriggers(mysql, database, table)).get(table) ?? [];
+  const installed = await withExactBodies(mysql, database, listed, expected);
+  const difference = compareTriggers(table, expected, installed, scope.stateDatabase);
   await applyDifference(mysql, session, difference, soon());
 }
 

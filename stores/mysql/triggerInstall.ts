@@ -7,7 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LockstepError } from '../../core/errors.js';
 import { asText } from './cell.js';
 import type { Mysql, Queries, Session } from './connection.js';
-import { createTrigger, dropTrigger, type TriggerEvent } from './triggers.js';
+import { errorNumber } from './failure.js';
+import { quoteTable } from './quote.js';
+import { createTrigger, dropTrigger, type Trigger, type TriggerEvent } from './triggers.js';
 import type { InstalledTrigger, TriggerDifference } from './triggerState.js';
 
 /**
@@ -51,6 +53,37 @@ export async function readTriggers(
     else list.push(trigger);
   }
   return byTable;
+}
+
+/**
+ * information_schema shows a body with its string escapes undone and unusual names mangled. Where it differs from what is
+ * expected, the exact text decides.
+ */
+export async function withExactBodies(
+  queries: Queries,
+  database: string,
+  installed: readonly InstalledTrigger[],
+  expected: readonly Trigger[],
+): Promise<readonly InstalledTrigger[]> {
+  const bodies = new Map(expected.map((trigger) => [trigger.name, trigger.body]));
+  return Promise.all(
+    installed.map(async (trigger) => {
+      const body = bodies.get(trigger.name);
+      if (body === undefined || body === trigger.body) return trigger;
+      return (await hasExactBody(queries, database, trigger.name, body)) ? { ...trigger, body } : trigger;
+    }),
+  );
+}
+
+async function hasExactBody(queries: Queries, database: string, name: string, body: string): Promise<boolean> {
+  try {
+    const [row] = await queries.rows(`SHOW CREATE TRIGGER ${quoteTable(database, name)}`);
+    return asText(row?.[2]).endsWith(` FOR EACH ROW ${body}`);
+  } catch (error) {
+    // It was dropped since it was listed.
+    if (errorNumber(error) === 1360) return false;
+    throw error;
+  }
 }
 
 function asEvent(text: string | undefined): TriggerEvent {
