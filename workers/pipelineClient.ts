@@ -1,0 +1,170 @@
+/**
+ * A pipeline's workflow as commands reach it: start, stop, pause, resume, resync, refresh, ask. Every fault comes out
+ * as an error of ours that names the fix.
+ */
+import {
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  type Client,
+  type Connection,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { configuredStores, type Config } from '../core/config.js';
+import { LockstepError } from '../core/errors.js';
+import { identityDifferences, pipelineIdentity, type PipelineIdentity } from '../core/pipelineIdentity.js';
+import { pipelineId, streamId, streamsOf, taskQueue } from '../core/workflowNames.js';
+import * as messages from '../workflows/messages.js';
+import { workflowTaskTimeout } from '../workflows/options.js';
+import type { pipeline } from '../workflows/pipeline.js';
+import { searchAttributes } from '../workflows/searchAttributes.js';
+import { ensureSearchAttributes } from './searchAttributes.js';
+import { connectClient, temporalFailure } from './temporal.js';
+
+export interface PipelineClient {
+  /** `running`: it ran already, with this configuration. Another configuration under the same name is refused. */
+  start(): Promise<'started' | 'running'>;
+  /** Drains and ends it; what was left behind by a pipeline that was terminated is drained as well. */
+  stop(): Promise<messages.PipelineResult>;
+  pause(table?: string): Promise<void>;
+  resume(table?: string): Promise<void>;
+  /** Returns once the copy is certain to happen. */
+  resync(table: string): Promise<void>;
+  refresh(): Promise<messages.RefreshResult>;
+  /** Null when none runs. */
+  view(): Promise<messages.PipelineView | null>;
+  /** Why the last run ended, or null while it runs or never did. */
+  ended(): Promise<'stopped' | LockstepError | null>;
+  close(): Promise<void>;
+}
+
+/** No worker answers within this: there is none. A drain takes longer, and says so by itself. */
+const answerMs = 15_000;
+const drainMs = 60_000;
+
+export async function openPipelineClient(config: Config): Promise<PipelineClient> {
+  const client = await connectClient(config.temporal);
+  const handle = client.workflow.getHandle<typeof pipeline>(pipelineId(config.pipeline));
+  const connection = client.connection as Connection;
+
+  async function call<T>(ms: number, work: () => Promise<T>): Promise<T> {
+    try {
+      return await connection.withDeadline(Date.now() + ms, work);
+    } catch (error) {
+      throw temporalFailure(error, config.temporal);
+    }
+  }
+
+  return {
+    start: () => call(answerMs, () => start(client, handle, config)),
+    stop: () => call(drainMs, () => stop(client, handle, config)),
+    pause: (table) => call(answerMs, () => handle.executeUpdate(messages.pauseUpdate, { args: [one(table)] })),
+    resume: (table) => call(answerMs, () => handle.executeUpdate(messages.resumeUpdate, { args: [one(table)] })),
+    resync: (table) => call(answerMs, () => handle.executeUpdate(messages.resyncUpdate, { args: [{ table }] })),
+    refresh: () => call(drainMs, () => handle.executeUpdate(messages.refreshUpdate)),
+    view: () => call(answerMs, () => view(handle)),
+    ended: () => call(answerMs, () => ended(handle, config)),
+    close: () => connection.close(),
+  };
+}
+
+type Handle = WorkflowHandle<typeof pipeline>;
+
+function one(table: string | undefined): { table?: string } {
+  return table === undefined ? {} : { table };
+}
+
+async function start(client: Client, handle: Handle, config: Config): Promise<'started' | 'running'> {
+  await ensureSearchAttributes(client);
+  const identity = pipelineIdentity(config);
+  const input: messages.PipelineInput = {
+    pipeline: config.pipeline,
+    identity,
+    stores: configuredStores(config),
+    shards: config.apply.shards,
+    parallelCopies: config.snapshot.parallel,
+  };
+  try {
+    await client.workflow.start<typeof pipeline>('pipeline', {
+      workflowId: handle.workflowId,
+      taskQueue: taskQueue(config.pipeline, 'control'),
+      args: [input],
+      memo: { identity },
+      workflowIdConflictPolicy: 'FAIL',
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      workflowTaskTimeout,
+      typedSearchAttributes: searchAttributes(config.pipeline, 'starting'),
+      staticSummary: `${config.mysql.database} → ${configuredStores(config).join(' and ')}`,
+    });
+    return 'started';
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    await refuseAnother(handle, identity);
+    return 'running';
+  }
+}
+
+async function refuseAnother(handle: Handle, here: PipelineIdentity): Promise<void> {
+  const { memo } = await handle.describe();
+  const running = (memo?.['identity'] ?? {}) as PipelineIdentity;
+  const differences = identityDifferences(running, here);
+  if (differences.length === 0) return;
+  throw new LockstepError(
+    'LS-PIPELINE-OTHER',
+    `pipeline ${handle.workflowId} runs with another configuration: ${differences.join('; ')}`,
+    { details: { differences } },
+  );
+}
+
+async function stop(client: Client, handle: Handle, config: Config): Promise<messages.PipelineResult> {
+  try {
+    return await handle.executeUpdate(messages.stopUpdate);
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+    if (!(await drainLeftovers(client, config))) throw error;
+    return { kind: 'stopped', stillDraining: [] };
+  }
+}
+
+/** Streams outlive a pipeline that was terminated. True when there was one. */
+async function drainLeftovers(client: Client, config: Config): Promise<boolean> {
+  const { pipeline: name, apply } = config;
+  const ids = streamsOf(configuredStores(config), apply.shards).map((stream) => streamId(name, stream, apply.shards));
+  const query = `LockstepPipeline = '${name}' AND ExecutionStatus = 'Running'`;
+  const listed: string[] = [];
+  for await (const { workflowId } of client.workflow.list({ query })) listed.push(workflowId);
+  let found = false;
+  for (const id of new Set([...ids, ...listed])) {
+    try {
+      await client.workflow.getHandle(id).signal(messages.drainSignal);
+      found = true;
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+  }
+  return found;
+}
+
+async function view(handle: Handle): Promise<messages.PipelineView | null> {
+  try {
+    const { status } = await handle.describe();
+    return status.name === 'RUNNING' ? await handle.query(messages.stateQuery) : null;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+}
+
+async function ended(handle: Handle, config: Config): Promise<'stopped' | LockstepError | null> {
+  try {
+    const { status } = await handle.describe();
+    if (status.name === 'RUNNING') return null;
+    if (status.name !== 'FAILED') return 'stopped';
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
+  return handle.result().then(
+    () => 'stopped' as const,
+    (error: unknown) => temporalFailure(error, config.temporal),
+  );
+}
