@@ -93,7 +93,7 @@ type Change = (sql: string, values: readonly unknown[]) => Promise<ResultSetHead
 type Story = (run: Change, random: Random, sizes: Sizes) => Promise<number>;
 
 function change(connection: Connection): Change {
-  return async (sql, values) => (await connection.query<ResultSetHeader>(sql, values))[0];
+  return async (sql, values) => (await connection.query<ResultSetHeader>(sql, [...values]))[0];
 }
 
 function pickStory(random: Random): Story {
