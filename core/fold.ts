@@ -17,7 +17,7 @@ export function foldByTable(events: readonly StoreEvent[]): Map<string, Folded[]
   for (const event of events) {
     let keys = tables.get(event.target.table);
     if (keys === undefined) tables.set(event.target.table, (keys = new Map()));
-    const key = event.key.latin1Slice();
+    const key = event.key.toString('latin1');
     const known = keys.get(key);
     if (known === undefined) keys.set(key, { last: event, fresh: event.op === 'c' || event.op === 'r' });
     else known.last = event;

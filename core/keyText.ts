@@ -31,12 +31,12 @@ export function keyParts(definition: Definition, key: Buffer): string[] {
     // A number: what stands between the head and the closing brace. Strings may hold anything, so they are scanned.
     const isNumber = (first >= 0x30 && first <= 0x39) || first === 0x2d;
     if (isNumber && key[key.length - 1] === 0x7d && key.compare(head, 0, head.length, 0, head.length) === 0) {
-      return [key.latin1Slice(head.length, key.length - 1)];
+      return [key.toString('latin1', head.length, key.length - 1)];
     }
   }
   scanMembers(key, 0, key.length, names, spans);
   return names.map((_, i) => {
     const [start, end] = [spans[2 * i] ?? 0, spans[2 * i + 1] ?? 0];
-    return key[start] === quote ? stringAt(key, start, end) : key.latin1Slice(start, end);
+    return key[start] === quote ? stringAt(key, start, end) : key.toString('latin1', start, end);
   });
 }

@@ -53,7 +53,7 @@ export function finishRowJson(definition: Definition, row: Buffer): Buffer {
   for (const i of vectors) {
     const [start, end] = [spans[2 * i] ?? 0, spans[2 * i + 1] ?? 0];
     if (row[start] !== quote) continue;
-    pieces.push(row.subarray(copied, start), Buffer.from(vectorText(row.latin1Slice(start + 1, end - 1))));
+    pieces.push(row.subarray(copied, start), Buffer.from(vectorText(row.toString('latin1', start + 1, end - 1))));
     copied = end;
   }
   if (copied === 0) return row;
