@@ -1,0 +1,214 @@
+/**
+ * Workflows on a real server with workers as in production, and activities that a test steers: what a pipeline does about
+ * time, signals and outcomes, without stores.
+ */
+import { randomBytes } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import { Context } from '@temporalio/activity';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { bundleWorkflowCode, NativeConnection, type Worker } from '@temporalio/worker';
+import type { ApplyRequest, CopyRequest, LookRequest } from '../../activities/contract.js';
+import { runStage, type Run } from '../../activities/run.js';
+import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome } from '../../core/outcome.js';
+import type { PipelineStatus } from '../../core/status.js';
+import { streamId, streamsOf, taskQueue } from '../../core/workflowNames.js';
+import type { Stack } from '../../temporal-compose/stack.js';
+import { installRuntime } from '../../workers/log.js';
+import { createWorkers, type QueueActivities } from '../../workers/queues.js';
+import { ensureSearchAttributes } from '../../workers/searchAttributes.js';
+import type { PipelineInput } from '../../workflows/messages.js';
+import { workflowTaskTimeout } from '../../workflows/options.js';
+import type { pipeline } from '../../workflows/pipeline.js';
+import type { DueCopy, Look } from '../../workflows/pipelineState.js';
+import { searchAttributes } from '../../workflows/searchAttributes.js';
+
+export type PipelineHandle = WorkflowHandle<typeof pipeline>;
+
+/** What the activities do, and what they were asked: a test changes and reads it while they run. */
+export interface Script {
+  install: (attempt: number) => Promise<void>;
+  capture: (run: Run, attempt: number) => Promise<CaptureOutcome>;
+  apply: (request: ApplyRequest, run: Run, attempt: number) => Promise<ApplyStageOutcome>;
+  copy: (request: CopyRequest, run: Run) => Promise<CopyOutcome>;
+  /** Tables that are due: name → run. `requestCopies` gives a new run; a finished copy takes its table out. */
+  readonly due: Map<string, string>;
+  readonly looks: LookRequest[];
+  readonly asked: { readonly tables: readonly string[] | null }[];
+}
+
+export interface Rig {
+  readonly name: string;
+  readonly client: Client;
+  readonly script: Script;
+  start(over?: Partial<PipelineInput>): Promise<PipelineHandle>;
+  /** The same workers again, as if another process came. */
+  startWorkers(): Promise<void>;
+  stopWorkers(): Promise<void>;
+  close(): Promise<void>;
+}
+
+let bundle: Promise<{ code: string }> | undefined;
+
+export function workflowBundle(): Promise<{ code: string }> {
+  bundle ??= bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)) });
+  return bundle;
+}
+
+let runtimeInstalled = false;
+
+/** Runs until it is told to end. */
+export async function untilStopped({ signal, beat }: Run): Promise<{ kind: 'stopped' }> {
+  while (!signal.aborted) {
+    beat();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return { kind: 'stopped' };
+}
+
+export async function openRig(stack: Stack): Promise<Rig> {
+  if (!runtimeInstalled) installRuntime({ level: 'ERROR' });
+  runtimeInstalled = true;
+  const name = `wf-${randomBytes(4).toString('hex')}`;
+  const { address, namespace } = stack.temporal;
+  const connection = await Connection.connect({ address });
+  const client = new Client({ connection, namespace });
+  await ensureSearchAttributes(client);
+  const native = await NativeConnection.connect({ address });
+  const code = await workflowBundle();
+  const script: Script = {
+    install: () => Promise.resolve(),
+    capture: untilStopped,
+    apply: (_, run) => untilStopped(run),
+    copy: ({ table }) => {
+      script.due.delete(table);
+      return Promise.resolve({ kind: 'copied', rows: 10, orphans: 0 });
+    },
+    due: new Map(),
+    looks: [],
+    asked: [],
+  };
+  let running: { workers: readonly Worker[]; ended: Promise<unknown> } | undefined;
+
+  const rig: Rig = {
+    name,
+    client,
+    script,
+    async start(over = {}) {
+      const input: PipelineInput = {
+        pipeline: name,
+        identity: { test: name },
+        stores: ['mongo', 'redis'],
+        shards: 1,
+        parallelCopies: 2,
+        ...over,
+      };
+      return await client.workflow.start<typeof pipeline>('pipeline', {
+        workflowId: `lockstep/${name}`,
+        taskQueue: taskQueue(name, 'control'),
+        args: [input],
+        workflowTaskTimeout,
+        typedSearchAttributes: searchAttributes(name, 'starting'),
+      });
+    },
+    async startWorkers() {
+      const setup = { connection: native, namespace, pipeline: name, activities: activitiesOf(script), bundle: code };
+      const workers = await createWorkers(setup, ['control', 'capture', 'mongo', 'redis', 'ingest']);
+      running = { workers, ended: Promise.all(workers.map((worker) => worker.run())) };
+    },
+    async stopWorkers() {
+      for (const worker of running?.workers ?? []) worker.shutdown();
+      await running?.ended;
+      running = undefined;
+    },
+    async close() {
+      const query = `LockstepPipeline = '${name}' AND ExecutionStatus = 'Running'`;
+      for await (const { workflowId } of client.workflow.list({ query })) {
+        await client.workflow.getHandle(workflowId).terminate('test ended').catch(ignoreEnded);
+      }
+      await rig.stopWorkers();
+      await native.close();
+      await connection.close();
+    },
+  };
+  await rig.startWorkers();
+  return rig;
+}
+
+function ignoreEnded(error: unknown): void {
+  if ((error as Error).name !== 'WorkflowNotFoundError') throw error;
+}
+
+function activitiesOf(script: Script): QueueActivities {
+  const attempt = (): number => Context.current().info.attempt;
+  const apply = {
+    runApply: (request: ApplyRequest) => runStage((run) => script.apply(request, run, attempt())),
+  };
+  return {
+    control: {
+      async install() {
+        await script.install(attempt());
+        return { tables: ['one', 'two'] };
+      },
+      async look(request) {
+        script.looks.push(request);
+        return await lookAt(script, request);
+      },
+      requestCopies(_scope, tables) {
+        script.asked.push({ tables });
+        for (const table of tables ?? ['one', 'two']) script.due.set(table, `${table}-${script.asked.length}`);
+        return Promise.resolve();
+      },
+      running: async (ids) => await runningAmong(ids),
+    },
+    capture: { runCapture: () => runStage((run) => script.capture(run, attempt())) },
+    mongo: apply,
+    redis: apply,
+    ingest: { copyTable: (request) => runStage((run) => script.copy(request, run)) },
+    sweep: {},
+  };
+}
+
+async function lookAt(script: Script, { scope, copying, limit }: LookRequest): Promise<Look> {
+  const streams = streamsOf(scope.stores, scope.shards);
+  const alive = await runningAmong(streams.map((stream) => streamId(scope.pipeline, stream, scope.shards)));
+  const copies = await runningAmong(copying.map((table) => `lockstep/${scope.pipeline}/snapshot/${table}`));
+  const due: DueCopy[] = [...script.due].map(([table, run]) => ({ table, run }));
+  const at = Date.now();
+  return {
+    status: emptyStatus(scope.pipeline, at),
+    sample: { at, published: 0, stores: [] },
+    tableCount: 2,
+    due: due.slice(0, limit + copying.length),
+    uncopied: due.length,
+    missingStreams: streams.filter((stream) => !alive.includes(streamId(scope.pipeline, stream, scope.shards))),
+    missingCopies: copying.filter((table) => !copies.includes(`lockstep/${scope.pipeline}/snapshot/${table}`)),
+  };
+}
+
+function emptyStatus(name: string, at: number): PipelineStatus {
+  return {
+    pipeline: name,
+    stage: 'streaming',
+    at: new Date(at).toISOString(),
+    windowSeconds: 0,
+    tables: [],
+    capture: { backlog: 0, oldestMs: 0, changesPerSecond: 0, bytes: 0 },
+    stores: [],
+    problems: [],
+  };
+}
+
+async function runningAmong(ids: readonly string[]): Promise<readonly string[]> {
+  const { client } = Context.current();
+  const states = await Promise.all(
+    ids.map(async (id) => {
+      try {
+        return (await client.workflow.getHandle(id).describe()).status.name;
+      } catch (error) {
+        if ((error as Error).name === 'WorkflowNotFoundError') return 'NONE';
+        throw error;
+      }
+    }),
+  );
+  return ids.filter((_, i) => states[i] === 'RUNNING');
+}
