@@ -91,6 +91,25 @@ export function ledgerViolations(events: readonly TopicEvent[], ledger: readonly
   return found;
 }
 
+/** Each before-image is the after-image of the key's event before it: no change between them is missing or out of order. */
+export function chainViolations(events: readonly TopicEvent[]): string[] {
+  const found: string[] = [];
+  const state = new Map<string, string>();
+  for (const { topic, key, seq, op, envelope } of events) {
+    if (envelope === null) continue;
+    const name = `${topic} ${key}`;
+    const known = state.get(name);
+    const before = JSON.stringify(envelope.before);
+    if (known !== undefined && (op === 'u' || op === 'd') && before !== known)
+      found.push(`${name} seq ${seq}: ${op} of another before-image`);
+    if (known !== undefined && known !== 'null' && op === 'c') found.push(`${name} seq ${seq}: c of a row that exists`);
+    if (known !== undefined && op === 'r' && JSON.stringify(envelope.after) !== known)
+      found.push(`${name} seq ${seq}: r of another image`);
+    state.set(name, JSON.stringify(envelope.after));
+  }
+  return found;
+}
+
 /** A reader of the topics alone ends with exactly the rows that MySQL holds. `rows` by table. */
 export function replayViolations(
   events: readonly TopicEvent[],
