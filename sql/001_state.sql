@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS {db}.markers (
   KEY resolved_at (resolved_at)
 ) ENGINE=InnoDB;
 
--- One row a table: how far its copy has come. next_key, a key's JSON text, moves in the transaction that logs the chunk.
+-- One row a table: how far its copy has come. next_key, a boundary (stores/mysql/keyWalk.ts), moves in the transaction that logs the chunk.
 -- phase: `waiting` (its triggers are not in place), `needed` (not begun), `rows`, `skipped`, `orphans`, `done`. Another run supersedes it.
 CREATE TABLE IF NOT EXISTS {db}.copies (
   table_id INT UNSIGNED NOT NULL PRIMARY KEY,
@@ -64,6 +64,8 @@ CREATE TABLE IF NOT EXISTS {db}.copies (
   rows_copied BIGINT UNSIGNED NOT NULL DEFAULT 0,
   rows_estimated BIGINT UNSIGNED NOT NULL DEFAULT 0,
   orphans BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  -- Whether some store held anything of the table when the copy began: then keys without a row may lie there.
+  look_for_orphans BOOLEAN NOT NULL DEFAULT TRUE,
   started_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   finished_at TIMESTAMP(6) NULL
 ) ENGINE=InnoDB;

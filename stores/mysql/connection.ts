@@ -47,8 +47,8 @@ export interface SessionSettings {
   readonly lockWaitTimeout?: number;
   /** Seconds to wait for a row lock; 1 by default. */
   readonly rowLockWaitTimeout?: number;
-  /** Seconds after which the server ends an idle session, rolling back: bounds what a frozen process can hold. */
-  readonly idleTimeout?: number;
+  /** Seconds after which the server ends a session that idles in a transaction: bounds what a frozen process can hold. */
+  readonly idleInTransaction?: number;
   readonly sqlMode?: string;
 }
 
@@ -80,7 +80,7 @@ export async function openSession(config: MysqlConfig, settings: SessionSettings
     threadId: connection.threadId ?? 0,
     rows: (sql, values) => rows(connection, where, sql, values),
     run: (sql, values) => run(connection, where, sql, values),
-    transaction: (work) => transaction(connection, where, work),
+    transaction: (work) => boundedTransaction(connection, where, settings.idleInTransaction, work),
     close: () => attempt(where, () => connection.end()),
     destroy: () => connection.destroy(),
   };
@@ -93,7 +93,6 @@ export function sessionSettings(settings: SessionSettings = {}): string {
     ['sql_mode', `'${settings.sqlMode ?? 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'}'`],
     ['lock_wait_timeout', String(settings.lockWaitTimeout ?? 5)],
     ['innodb_lock_wait_timeout', String(settings.rowLockWaitTimeout ?? 1)],
-    ...(settings.idleTimeout === undefined ? [] : [['wait_timeout', String(settings.idleTimeout)] as const]),
     ['autocommit', '1'],
   ];
   return `SET ${values.map(([name, value]) => `SESSION ${name} = ${value}`).join(', ')}`;
@@ -137,6 +136,31 @@ async function transaction<T>(
   }
   await run(connection, where, 'COMMIT');
   return result;
+}
+
+async function boundedTransaction<T>(
+  connection: Connection,
+  where: string,
+  idleSeconds: number | undefined,
+  work: (queries: Queries) => Promise<T>,
+): Promise<T> {
+  if (idleSeconds === undefined) return transaction(connection, where, work);
+  await run(connection, where, `SET SESSION wait_timeout = ${idleSeconds}`);
+  const result = await transaction(connection, where, work).catch(async (error: unknown) => {
+    await unbound(connection);
+    throw error;
+  });
+  await unbound(connection);
+  return result;
+}
+
+/** The transaction has ended: its outcome counts, not that of this statement. */
+async function unbound(connection: Connection): Promise<void> {
+  try {
+    await connection.query('SET SESSION wait_timeout = DEFAULT');
+  } catch {
+    connection.destroy();
+  }
 }
 
 async function rollBack(connection: Connection): Promise<void> {

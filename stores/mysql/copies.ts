@@ -2,8 +2,10 @@
  * Statements on `copies`: which tables are due for a copy, and how far each copy has come. A wish for a copy is durable
  * before anything acts on it, and a newer run supersedes an older one at its next chunk.
  */
-import { asCount, asText, asTextOrNull } from './cell.js';
-import type { Queries } from './connection.js';
+import { createHash } from 'node:crypto';
+import { asCount, asCountOrNull, asText, type Row } from './cell.js';
+import type { Queries, Value } from './connection.js';
+import { decodeBoundary, encodeBoundary, type Boundary } from './keyWalk.js';
 import { quoteTable } from './quote.js';
 
 /** `waiting`: its triggers are not in place yet, so a copy would miss changes. */
@@ -25,37 +27,59 @@ export interface Copy {
   readonly run: string;
   readonly phase: CopyPhase;
   readonly reason: CopyReason;
-  /** Key JSON of the last row of the last chunk; null before the first. */
-  readonly nextKey: string | null;
+  /** Boundary behind the last chunk; null before the first. */
+  readonly after: Boundary | null;
   readonly rowsCopied: number;
   readonly rowsEstimated: number;
   readonly orphans: number;
+  /** Whether a store held anything of the table when the copy began. */
+  readonly lookForOrphans: boolean;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
   readonly finishedAt: number | null;
 }
 
-const columns = `table_id, run, phase, reason, next_key, rows_copied, rows_estimated, orphans,
-  CAST(UNIX_TIMESTAMP(started_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(finished_at) * 1000 AS UNSIGNED)`;
+const columns = `run, phase, reason, next_key, rows_copied, rows_estimated, orphans, look_for_orphans,
+  CAST(UNIX_TIMESTAMP(started_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(finished_at) * 1000 AS UNSIGNED), table_id`;
 
 export async function readCopies(queries: Queries, stateDatabase: string): Promise<readonly Copy[]> {
   const rows = await queries.rows(`SELECT ${columns} FROM ${quoteTable(stateDatabase, 'copies')} ORDER BY table_id`);
-  return rows.map((row) => ({
-    tableId: asCount(row[0]),
-    run: asText(row[1]),
-    phase: asPhase(asText(row[2])),
-    reason: asText(row[3]) as CopyReason,
-    nextKey: asTextOrNull(row[4] ?? null),
-    rowsCopied: asCount(row[5]),
-    rowsEstimated: asCount(row[6]),
-    orphans: asCount(row[7]),
-    startedAt: asCount(row[8]),
-    finishedAt: row[9] === null ? null : asCount(row[9]),
-  }));
+  return rows.map(asCopy);
 }
 
 export async function readCopy(queries: Queries, stateDatabase: string, tableId: number): Promise<Copy | null> {
-  return (await readCopies(queries, stateDatabase)).find((copy) => copy.tableId === tableId) ?? null;
+  const [row] = await queries.rows(`SELECT ${columns} FROM ${quoteTable(stateDatabase, 'copies')} WHERE table_id = ?`, [
+    tableId,
+  ]);
+  return row === undefined ? null : asCopy(row);
+}
+
+/**
+ * The copy's row, locked for the transaction, so that nothing has to wait for it later while holding rows of the
+ * application. Never waits: LS-MYSQL-LOCK-WAIT when another process has it.
+ */
+export async function lockCopy(queries: Queries, stateDatabase: string, tableId: number): Promise<Copy | null> {
+  const [row] = await queries.rows(
+    `SELECT ${columns} FROM ${quoteTable(stateDatabase, 'copies')} WHERE table_id = ? FOR UPDATE NOWAIT`,
+    [tableId],
+  );
+  return row === undefined ? null : asCopy(row);
+}
+
+function asCopy(row: Row): Copy {
+  return {
+    run: asText(row[0]),
+    phase: asPhase(asText(row[1])),
+    reason: asText(row[2]) as CopyReason,
+    after: row[3] === null ? null : decodeBoundary(asText(row[3])),
+    rowsCopied: asCount(row[4]),
+    rowsEstimated: asCount(row[5]),
+    orphans: asCount(row[6]),
+    lookForOrphans: asCount(row[7]) === 1,
+    startedAt: asCount(row[8]),
+    finishedAt: asCountOrNull(row[9] ?? null),
+    tableId: asCount(row[10]),
+  };
 }
 
 /** Makes a copy due, from the beginning; one under way stops at its next chunk. run: a fresh UUID. */
@@ -72,7 +96,7 @@ export async function requestCopy(
   await queries.run(
     `INSERT INTO ${quoteTable(stateDatabase, 'copies')} (table_id, run, phase, reason) VALUES (?, ?, ?, ?) AS wish
      ON DUPLICATE KEY UPDATE run = wish.run, phase = wish.phase, reason = wish.reason, next_key = NULL, rows_copied = 0,
-       rows_estimated = 0, orphans = 0, started_at = CURRENT_TIMESTAMP(6), finished_at = NULL`,
+       rows_estimated = 0, orphans = 0, look_for_orphans = TRUE, started_at = CURRENT_TIMESTAMP(6), finished_at = NULL`,
     [wish.tableId, wish.run, wish.phase ?? 'needed', wish.reason],
   );
   await queries.run(`DELETE FROM ${quoteTable(stateDatabase, 'skipped')} WHERE table_id = ?`, [wish.tableId]);
@@ -84,6 +108,76 @@ export async function releaseCopy(queries: Queries, stateDatabase: string, table
     `UPDATE ${quoteTable(stateDatabase, 'copies')} SET phase = 'needed' WHERE table_id = ? AND phase = 'waiting'`,
     [tableId],
   );
+}
+
+/** What a transaction that has locked the copy's row may change of it. */
+export async function moveCopy(
+  queries: Queries,
+  stateDatabase: string,
+  tableId: number,
+  to: {
+    readonly phase?: CopyPhase;
+    readonly after?: Boundary;
+    readonly moreRows?: number;
+    readonly moreOrphans?: number;
+    readonly rowsEstimated?: number;
+    readonly lookForOrphans?: boolean;
+  },
+): Promise<void> {
+  const changes: readonly (readonly [string, Value])[] = [
+    ...(to.phase === undefined ? [] : [['phase = ?', to.phase] as const]),
+    ...(to.after === undefined ? [] : [['next_key = ?', encodeBoundary(to.after)] as const]),
+    ...(to.moreRows === undefined ? [] : [['rows_copied = rows_copied + ?', to.moreRows] as const]),
+    ...(to.moreOrphans === undefined ? [] : [['orphans = orphans + ?', to.moreOrphans] as const]),
+    ...(to.rowsEstimated === undefined ? [] : [['rows_estimated = ?', to.rowsEstimated] as const]),
+    ...(to.lookForOrphans === undefined ? [] : [['look_for_orphans = ?', to.lookForOrphans] as const]),
+    ['finished_at = IF(?, CURRENT_TIMESTAMP(6), finished_at)', to.phase === 'done'],
+  ];
+  await queries.run(
+    `UPDATE ${quoteTable(stateDatabase, 'copies')} SET ${changes.map(([text]) => text).join(', ')} WHERE table_id = ?`,
+    [...changes.map(([, value]) => value), tableId],
+  );
+}
+
+export async function addSkipped(
+  queries: Queries,
+  stateDatabase: string,
+  tableId: number,
+  keys: readonly Boundary[],
+): Promise<void> {
+  await queries.run(
+    `INSERT IGNORE INTO ${quoteTable(stateDatabase, 'skipped')} (table_id, key_hash, \`key\`) VALUES ?`,
+    [keys.map((key) => [tableId, hashOf(key), encodeBoundary(key)])],
+  );
+}
+
+export async function readSkipped(
+  queries: Queries,
+  stateDatabase: string,
+  tableId: number,
+  limit: number,
+): Promise<readonly Boundary[]> {
+  const rows = await queries.rows(
+    `SELECT \`key\` FROM ${quoteTable(stateDatabase, 'skipped')} WHERE table_id = ? LIMIT ?`,
+    [tableId, limit],
+  );
+  return rows.map((row) => decodeBoundary(asText(row[0])));
+}
+
+export async function removeSkipped(
+  queries: Queries,
+  stateDatabase: string,
+  tableId: number,
+  key: Boundary,
+): Promise<void> {
+  await queries.run(`DELETE FROM ${quoteTable(stateDatabase, 'skipped')} WHERE table_id = ? AND key_hash = ?`, [
+    tableId,
+    hashOf(key),
+  ]);
+}
+
+function hashOf(key: Boundary): Buffer {
+  return createHash('sha256').update(encodeBoundary(key)).digest().subarray(0, 16);
 }
 
 function asPhase(text: string): CopyPhase {

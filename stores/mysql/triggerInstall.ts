@@ -8,6 +8,7 @@ import { LockstepError } from '../../core/errors.js';
 import { asText } from './cell.js';
 import type { Mysql, Queries, Session } from './connection.js';
 import { errorNumber } from './failure.js';
+import { within } from './patience.js';
 import { quoteTable } from './quote.js';
 import { createTrigger, dropTrigger, type Trigger, type TriggerEvent } from './triggers.js';
 import type { InstalledTrigger, TriggerDifference } from './triggerState.js';
@@ -117,26 +118,13 @@ export async function applyDifference(
 export async function patiently(mysql: Mysql, session: Session, sql: string, deadline: number): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
-      await givingWay(mysql, session, sql, Math.min(lastPatienceMs, firstPatienceMs * 1.2 ** attempt));
+      const patienceMs = Math.min(lastPatienceMs, firstPatienceMs * 1.2 ** attempt);
+      await within(mysql, session, patienceMs, () => session.run(sql));
       return;
     } catch (error) {
       const waited = error instanceof LockstepError && error.code === 'LS-MYSQL-LOCK-WAIT';
       if (!waited || Date.now() > deadline) throw error;
     }
     await sleep(Math.min(1_000, 50 * 2 ** attempt));
-  }
-}
-
-async function givingWay(mysql: Mysql, session: Session, sql: string, patienceMs: number): Promise<void> {
-  const patience = new AbortController();
-  const kill = sleep(patienceMs, undefined, { signal: patience.signal }).then(
-    () => mysql.run(`KILL QUERY ${session.threadId}`),
-    () => undefined,
-  );
-  try {
-    await session.run(sql);
-  } finally {
-    patience.abort();
-    await kill.catch(() => undefined);
   }
 }

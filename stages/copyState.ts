@@ -1,0 +1,56 @@
+/** What the phases of a copy share: its table, its session, and the transaction that owns the copy's row. */
+import type { Config } from '../core/config.js';
+import type { Definition } from '../core/definition.js';
+import { LockstepError } from '../core/errors.js';
+import type { Store } from '../core/store.js';
+import type { Mysql, Queries, Session } from '../stores/mysql/connection.js';
+import { lockCopy, type Copy, type CopyPhase } from '../stores/mysql/copies.js';
+import type { CopyScope } from '../stores/mysql/copyRows.js';
+
+export interface SnapshotDeps {
+  readonly config: Config;
+  readonly mysql: Mysql;
+  /** The configured stores; their keys are looked through for orphans. */
+  readonly stores: readonly Store[];
+}
+
+export interface Hooks {
+  /** Called at least every 300 ms while all is well. */
+  beat(): void;
+}
+
+export interface CopyContext extends CopyScope {
+  readonly config: Config;
+  readonly mysql: Mysql;
+  readonly session: Session;
+  readonly run: string;
+  readonly definition: Definition;
+  readonly signal: AbortSignal;
+  beat(): void;
+}
+
+/** A newer run has taken over, or the table is not captured any more. */
+export class Superseded extends Error {
+  override readonly name = 'Superseded';
+}
+
+/**
+ * One short transaction of a copy. The copy's row is locked first, so that nothing in it waits for lockstep while it
+ * holds rows of the application, and so that a run which was superseded writes nothing.
+ */
+export function asCopyOwner<T>(
+  context: CopyContext,
+  phase: CopyPhase,
+  work: (queries: Queries, copy: Copy) => Promise<T>,
+): Promise<T> {
+  return context.session.transaction(async (queries) => {
+    const copy = await lockCopy(queries, context.stateDatabase, context.tableId);
+    if (copy === null || copy.run !== context.run || copy.phase !== phase) throw new Superseded();
+    return work(queries, copy);
+  });
+}
+
+/** Someone else's lock, or MySQL's choice: the same again, a little later. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof LockstepError && (error.code === 'LS-MYSQL-LOCK-WAIT' || error.code === 'LS-MYSQL-DEADLOCK');
+}

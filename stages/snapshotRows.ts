@@ -1,0 +1,74 @@
+/**
+ * The phase `rows`: walks the table along its key, chunk by chunk, each one short transaction that logs the rows, notes
+ * those it had to pass by, and moves the copy's row. No lock is waited for while another is held.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { addSkipped, moveCopy, type Copy } from '../stores/mysql/copies.js';
+import { backlogSpan } from '../stores/mysql/backlog.js';
+import type { Queries } from '../stores/mysql/connection.js';
+import { chunkEnd, countRange, logRange, unlogged } from '../stores/mysql/copyRows.js';
+import { within } from '../stores/mysql/patience.js';
+import { asCopyOwner, isPassing, type CopyContext } from './copyState.js';
+import { firstChunkRows, nextChunkRows, smallerChunkRows } from './snapshotPace.js';
+
+/** A chunk that runs longer is broken off and tried with fewer rows: wide rows can begin anywhere in a table. */
+const longestMs = 600;
+
+/** Returns when the last chunk is logged, or at an abort. */
+export async function copyRows(context: CopyContext): Promise<void> {
+  const target = context.config.snapshot.chunkMs;
+  let rows = firstChunkRows;
+  while (!context.signal.aborted) {
+    context.beat();
+    await untilCaptureKeepsUp(context);
+    try {
+      const chunk = await copyChunk(context, rows);
+      if (chunk === 'end') return;
+      rows = nextChunkRows(rows, chunk.heldMs, target);
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      rows = smallerChunkRows(rows);
+      await sleep(20);
+    }
+  }
+}
+
+async function copyChunk(context: CopyContext, rows: number): Promise<'end' | { readonly heldMs: number }> {
+  let lockedAt = 0;
+  const end = await asCopyOwner(context, 'rows', async (queries, copy) => {
+    const upTo = await chunkEnd(queries, context.definition, copy.after, rows);
+    if (upTo === null) {
+      await moveCopy(queries, context.stateDatabase, context.tableId, { phase: 'skipped' });
+      return true;
+    }
+    lockedAt = performance.now();
+    await logChunk(context, queries, { after: copy.after, upTo });
+    return false;
+  });
+  return end ? 'end' : { heldMs: performance.now() - lockedAt };
+}
+
+async function logChunk(
+  context: CopyContext,
+  queries: Queries,
+  range: { readonly after: Copy['after']; readonly upTo: readonly string[] },
+): Promise<void> {
+  const { mysql, session, stateDatabase, tableId, definition } = context;
+  const logged = await within(mysql, session, longestMs, () => logRange(queries, context, range));
+  const present = await countRange(queries, definition, range);
+  // Rows we hold stay counted, so more than those were either passed by or have come since; both are copied afterwards.
+  if (present > logged.rows) {
+    const skipped = await unlogged(queries, context, range, logged);
+    if (skipped.length > 0) await addSkipped(queries, stateDatabase, tableId, skipped);
+  }
+  await moveCopy(queries, stateDatabase, tableId, { after: range.upTo, moreRows: logged.rows });
+}
+
+/** Back-pressure: a copy writes faster than capture reads, and live changes queue behind it. */
+async function untilCaptureKeepsUp(context: CopyContext): Promise<void> {
+  const { session, stateDatabase, config, signal } = context;
+  while (!signal.aborted && (await backlogSpan(session, stateDatabase)) > config.snapshot.maxBacklogRows) {
+    context.beat();
+    await sleep(25);
+  }
+}

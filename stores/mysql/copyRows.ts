@@ -1,0 +1,116 @@
+/**
+ * Statements that write existing rows of a table into the change log as `r`. A row is read under a shared lock and logged
+ * in the same statement: its seq is drawn under the lock or before, so an `r` is never older than any change with a
+ * smaller seq, and whatever changes the row later has a larger one. Without the lock an old image can overtake a newer one.
+ */
+import { definitionHash, type Definition } from '../../core/definition.js';
+import { asCount, asText } from './cell.js';
+import type { Queries } from './connection.js';
+import { atKey, boundaryColumns, inRange, keyOrder, type Boundary, type KeyRange } from './keyWalk.js';
+import { quoteHex, quoteTable } from './quote.js';
+import { keyJson, rowJson } from './rowJson.js';
+import { logColumns } from './triggers.js';
+
+export interface CopyScope {
+  readonly stateDatabase: string;
+  readonly tableId: number;
+  readonly definition: Definition;
+}
+
+export interface LoggedRows {
+  readonly rows: number;
+  /** seq of the first of them; 0 where there is none. */
+  readonly firstSeq: number;
+}
+
+/** Non-locking: key of the row that ends a chunk of `rows` rows, the last row's if there are fewer; null behind the end. */
+export async function chunkEnd(
+  queries: Queries,
+  definition: Definition,
+  after: Boundary | null,
+  rows: number,
+): Promise<Boundary | null> {
+  const behind = `SELECT ${boundaryColumns(definition)} FROM ${source(definition)} WHERE ${inRange(definition, { after, upTo: null })}`;
+  const [full] = await queries.rows(`${behind} ORDER BY ${keyOrder(definition)} LIMIT 1 OFFSET ${rows - 1}`);
+  const [last] =
+    full === undefined ? await queries.rows(`${behind} ORDER BY ${keyOrder(definition, 'DESC')} LIMIT 1`) : [full];
+  return last === undefined ? null : last.map((cell) => asText(cell));
+}
+
+/** Locks and logs in one statement, and passes by every row whose lock it would have to wait for. */
+export function logRange(queries: Queries, scope: CopyScope, range: KeyRange): Promise<LoggedRows> {
+  return log(queries, scope, inRange(scope.definition, range), 'FOR SHARE SKIP LOCKED');
+}
+
+/** Waits for the row's lock; 0 rows when there is no such row. */
+export function logKey(queries: Queries, scope: CopyScope, key: Boundary): Promise<LoggedRows> {
+  return logWhere(queries, scope, atKey(scope.definition, key));
+}
+
+/** The same for rows that a condition on `t` names. */
+export function logWhere(queries: Queries, scope: CopyScope, condition: string): Promise<LoggedRows> {
+  return log(queries, scope, condition, 'FOR SHARE');
+}
+
+/** A delete without a before-image, for a key that a store holds and MySQL does not. */
+export async function logDelete(queries: Queries, scope: CopyScope, key: string): Promise<void> {
+  await queries.run(
+    `INSERT INTO ${quoteTable(scope.stateDatabase, 'change_log')} (${logColumns}) VALUES (RANDOM_BYTES(8),?,'d',?,NULL,NULL,?)`,
+    [scope.tableId, Buffer.from(key), Buffer.from(definitionHash(scope.definition), 'hex')],
+  );
+}
+
+async function log(queries: Queries, scope: CopyScope, where: string, locking: string): Promise<LoggedRows> {
+  const { stateDatabase, tableId, definition } = scope;
+  const hash = quoteHex(definitionHash(definition));
+  const done = await queries.run(
+    `INSERT INTO ${quoteTable(stateDatabase, 'change_log')} (${logColumns})
+     SELECT RANDOM_BYTES(8),${tableId},'r',${keyJson(definition, 't')},NULL,${rowJson(definition, 't')},${hash}
+       FROM ${source(definition)} WHERE ${where} ${locking}`,
+  );
+  return { rows: done.affectedRows, firstSeq: done.affectedRows === 0 ? 0 : done.insertId };
+}
+
+/** Non-locking: how many rows of the range are committed now. Those we hold are among them. */
+export async function countRange(queries: Queries, definition: Definition, range: KeyRange): Promise<number> {
+  const [row] = await queries.rows(`SELECT COUNT(*) FROM ${source(definition)} WHERE ${inRange(definition, range)}`);
+  return asCount(row?.[0]);
+}
+
+/** Committed rows of the range that this transaction did not log: an application holds their locks, or they are new. */
+export async function unlogged(
+  queries: Queries,
+  { stateDatabase, tableId, definition }: CopyScope,
+  range: KeyRange,
+  logged: LoggedRows,
+): Promise<readonly Boundary[]> {
+  const present = await queries.rows(
+    `SELECT HEX(${keyJson(definition, 't')}),${boundaryColumns(definition)} FROM ${source(definition)} WHERE ${inRange(definition, range)}`,
+  );
+  const ours = await queries.rows(
+    `SELECT HEX(\`key\`) FROM ${quoteTable(stateDatabase, 'change_log')} WHERE seq >= ? AND table_id = ? AND op = 'r'`,
+    [logged.rows === 0 ? Number.MAX_SAFE_INTEGER : logged.firstSeq, tableId],
+  );
+  const keys = new Set(ours.map((row) => asText(row[0])));
+  return present.filter((row) => !keys.has(asText(row[0]))).map((row) => row.slice(1).map((cell) => asText(cell)));
+}
+
+/** The server's own estimate; counted where that is too coarse to show progress with. */
+export async function estimateRows(queries: Queries, definition: Definition): Promise<number> {
+  await queries.run('SET SESSION information_schema_stats_expiry = 0');
+  const [row] = await queries.rows(
+    'SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?',
+    [definition.database, definition.table],
+  );
+  const estimate = row === undefined || row[0] === null ? 0 : asCount(row[0]);
+  if (estimate > coarse) return estimate;
+  const bounded = `SELECT 1 FROM ${source(definition)} LIMIT ${coarse + 1}`;
+  const [counted] = await queries.rows(`SELECT COUNT(*) FROM (${bounded}) bounded`);
+  return Math.max(asCount(counted?.[0]), Math.min(estimate, coarse));
+}
+
+const coarse = 20_000;
+
+function source(definition: Definition): string {
+  return `${quoteTable(definition.database, definition.table)} t FORCE INDEX (PRIMARY)`;
+}

@@ -1,0 +1,97 @@
+/** Finds rows by key text as stores hold it, `{"pk1":…}`. Pure but for the last two, which read. */
+import { keyColumns, type Column, type Definition } from '../../core/definition.js';
+import { keyParts } from '../../core/keyText.js';
+import { asText } from './cell.js';
+import type { Queries } from './connection.js';
+import { quoteHex, quoteName, quoteTable, quoteText } from './quote.js';
+import { keyJson } from './rowJson.js';
+
+/** Condition for the row with this key text; null when the text is not a key of this definition. */
+export function atKeyText(definition: Definition, key: string): string | null {
+  const columns = keyColumns(definition);
+  let parts: readonly string[];
+  try {
+    parts = keyParts(definition, Buffer.from(key));
+  } catch {
+    // A key of an earlier shape of the table.
+    return null;
+  }
+  const conditions = columns.map((column, i) => {
+    const literal = partLiteral(column, parts[i] ?? '');
+    return literal === null ? null : `t.${quoteName(column.name)}=${literal}`;
+  });
+  return conditions.includes(null) ? null : conditions.join(' AND ');
+}
+
+/** A part as in row JSON, strings unquoted, back as SQL; null when it cannot be a value of the column. */
+export function partLiteral(column: Column, part: string): string | null {
+  switch (column.type) {
+    case 'tinyint':
+    case 'smallint':
+    case 'mediumint':
+    case 'int':
+    case 'bigint':
+    case 'year':
+    case 'decimal':
+      return /^-?\d+(?:\.\d+)?$/.test(part) ? (column.type === 'year' ? quoteText(part.padStart(4, '0')) : part) : null;
+    case 'bit':
+      if (part === 'true') return '1';
+      if (part === 'false') return '0';
+      return /^\d+$/.test(part) ? part : null;
+    case 'float':
+    case 'double':
+      if (!/^-?\d+(?:\.\d+)?(?:e[+-]?\d+)?$/i.test(part)) return null;
+      return /e/i.test(part) ? part : `${part}e0`;
+    case 'date':
+    case 'time':
+      return quoteText(part);
+    case 'datetime':
+      return quoteText(part.replace('T', ' '));
+    case 'timestamp':
+      return quoteText(part.replace('T', ' ').replace('Z', ''));
+    case 'binary':
+    case 'varbinary':
+    case 'tinyblob':
+    case 'blob':
+    case 'mediumblob':
+    case 'longblob':
+      return quoteHex(Buffer.from(part, 'base64').toString('hex'));
+    case 'enum':
+    case 'set':
+      return quoteText(part);
+    default: {
+      const text = `_utf8mb4 ${quoteHex(Buffer.from(part).toString('hex'))}`;
+      return `CONVERT(${text} USING ${column.charset ?? 'utf8mb4'}) COLLATE ${column.collation ?? 'utf8mb4_bin'}`;
+    }
+  }
+}
+
+/** Those of the key texts that no committed row has, byte for byte. Keys of another shape are left out. */
+export async function keysWithoutRow(
+  queries: Queries,
+  definition: Definition,
+  keys: readonly string[],
+): Promise<readonly string[]> {
+  const known = keys.flatMap((key) => {
+    const condition = atKeyText(definition, key);
+    return condition === null ? [] : [{ key, condition }];
+  });
+  if (known.length === 0) return [];
+  const present = new Set(
+    await keysAt(queries, definition, known.map(({ condition }) => `(${condition})`).join(' OR '), ''),
+  );
+  return known.filter(({ key }) => !present.has(key)).map(({ key }) => key);
+}
+
+/** Key texts of the rows that a condition on `t` names. */
+export async function keysAt(
+  queries: Queries,
+  definition: Definition,
+  condition: string,
+  locking: '' | 'FOR SHARE',
+): Promise<readonly string[]> {
+  const rows = await queries.rows(
+    `SELECT CAST(${keyJson(definition, 't')} AS BINARY) FROM ${quoteTable(definition.database, definition.table)} t WHERE ${condition} ${locking}`,
+  );
+  return rows.map((row) => asText(row[0]));
+}
