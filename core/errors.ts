@@ -267,6 +267,14 @@ export const errorCodes = {
     retryable: false,
     help: 'Kafka would not create a topic. The message says why: most often `kafka.replicationFactor` exceeds the number of brokers, or the user may not create topics.',
   },
+  'LS-KEYS-PARKED': {
+    retryable: false,
+    help: 'Values of these keys cannot be stored (too large, or not readable); the stores keep their last good content and everything else goes on. `status --json` names the reasons; change or remove the rows, and they come back by themselves.',
+  },
+  'LS-CHANGE-LOG-GROWS': {
+    retryable: true,
+    help: 'Changes wait in MySQL because capture does not run or cannot reach Kafka. Start a worker, or bring Kafka back; at `changeLog.maxBytes` capture of new changes would be suspended.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCodes;
