@@ -275,6 +275,10 @@ export const errorCodes = {
     retryable: true,
     help: 'Changes wait in MySQL because capture does not run or cannot reach Kafka. Start a worker, or bring Kafka back; at `changeLog.maxBytes` capture of new changes would be suspended.',
   },
+  'LS-MYSQL-AUTOINC': {
+    retryable: false,
+    help: 'With innodb_autoinc_lock_mode 0 or 1 a copy would lock the change log for every writer of every captured table. Set it to 2, MySQL’s default, and restart the server.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCodes;

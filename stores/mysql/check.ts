@@ -28,7 +28,7 @@ export async function checkMysql(config: MysqlConfig): Promise<readonly Problem[
     const server = await readServer(session);
     const grants = await readGrants(session);
     return [
-      ...databaseProblems(config, await databases(session)),
+      ...databaseProblems(config, await databaseNames(session)),
       ...serverProblems(config, server, grants),
       ...grantProblems(config, server, grants),
     ];
@@ -40,7 +40,7 @@ export async function checkMysql(config: MysqlConfig): Promise<readonly Problem[
   }
 }
 
-async function databases(queries: Queries): Promise<ReadonlySet<string>> {
+export async function databaseNames(queries: Queries): Promise<ReadonlySet<string>> {
   return new Set((await queries.rows('SELECT SCHEMA_NAME FROM information_schema.SCHEMATA')).map((r) => asText(r[0])));
 }
 
@@ -54,6 +54,10 @@ export function databaseProblems(config: MysqlConfig, existing: ReadonlySet<stri
   if (config.database === config.stateDatabase) {
     const text = `mysql.stateDatabase and the source are both ${config.database}`;
     return [problem('LS-CONFIG-INVALID', text, 'Give lockstep a database of its own: set mysql.stateDatabase.')];
+  }
+  if (!/^[A-Za-z0-9_$-]+$/.test(config.stateDatabase)) {
+    const text = `mysql.stateDatabase is ${JSON.stringify(config.stateDatabase)}`;
+    return [problem('LS-CONFIG-INVALID', text, 'Letters, digits, `_`, `-` and `$` only.')];
   }
   return [];
 }
@@ -70,6 +74,9 @@ export function serverProblems(config: MysqlConfig, server: ServerFacts, grants:
   }
   if (server.binaryLog && server.binlogFormat === 'STATEMENT') {
     problems.push(problem('LS-MYSQL-BINLOG-FORMAT', `${where} has binlog_format=STATEMENT`));
+  }
+  if (server.autoincLockMode !== 2) {
+    problems.push(problem('LS-MYSQL-AUTOINC', `${where} has innodb_autoinc_lock_mode=${server.autoincLockMode}`));
   }
   return problems;
 }

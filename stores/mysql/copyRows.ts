@@ -4,8 +4,9 @@
  * smaller seq, and whatever changes the row later has a larger one. Without the lock an old image can overtake a newer one.
  */
 import { definitionHash, type Definition } from '../../core/definition.js';
-import { asCount, asText } from './cell.js';
+import { asCount, asCountOrNull, asText } from './cell.js';
 import type { Queries } from './connection.js';
+import { errorNumber } from './failure.js';
 import { atKey, boundaryColumns, inRange, keyOrder, type Boundary, type KeyRange } from './keyWalk.js';
 import { quoteHex, quoteTable } from './quote.js';
 import { keyJson, rowJson } from './rowJson.js';
@@ -95,21 +96,23 @@ export async function unlogged(
   return present.filter((row) => !keys.has(asText(row[0]))).map((row) => row.slice(1).map((cell) => asText(cell)));
 }
 
-/** The server's own estimate; counted where that is too coarse to show progress with. */
+/** For progress only: counted where that takes less than a second, else the server's own estimate. */
 export async function estimateRows(queries: Queries, definition: Definition): Promise<number> {
+  try {
+    const [row] = await queries.rows(`SELECT /*+ MAX_EXECUTION_TIME(1000) */ COUNT(*) FROM ${source(definition)}`);
+    return asCount(row?.[0]);
+  } catch (error) {
+    if (errorNumber(error) !== timeIsUp) throw error;
+  }
   await queries.run('SET SESSION information_schema_stats_expiry = 0');
   const [row] = await queries.rows(
     'SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?',
     [definition.database, definition.table],
   );
-  const estimate = row === undefined || row[0] === null ? 0 : asCount(row[0]);
-  if (estimate > coarse) return estimate;
-  const bounded = `SELECT 1 FROM ${source(definition)} LIMIT ${coarse + 1}`;
-  const [counted] = await queries.rows(`SELECT COUNT(*) FROM (${bounded}) bounded`);
-  return Math.max(asCount(counted?.[0]), Math.min(estimate, coarse));
+  return asCountOrNull(row?.[0] ?? null) ?? 0;
 }
 
-const coarse = 20_000;
+const timeIsUp = 3024;
 
 function source(definition: Definition): string {
   return `${quoteTable(definition.database, definition.table)} t FORCE INDEX (PRIMARY)`;

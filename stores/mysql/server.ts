@@ -13,13 +13,14 @@ export interface ServerFacts {
   readonly trustsCreators: boolean;
   /** Group replication with more than one writable member. */
   readonly multiPrimary: boolean;
-  readonly maxAllowedPacket: number;
+  /** 2: numbers are drawn without a lock on the table. */
+  readonly autoincLockMode: number;
 }
 
 export async function readServer(queries: Queries): Promise<ServerFacts> {
   const [row] = await queries.rows(
     `SELECT VERSION(), @@server_uuid, CURRENT_USER(), @@global.read_only OR @@global.super_read_only OR @@global.innodb_read_only,
-            @@global.log_bin, @@global.log_bin_trust_function_creators, @@global.max_allowed_packet`,
+            @@global.log_bin, @@global.log_bin_trust_function_creators, @@global.innodb_autoinc_lock_mode`,
   );
   const optional = new Map(
     (
@@ -39,7 +40,7 @@ export async function readServer(queries: Queries): Promise<ServerFacts> {
     multiPrimary:
       (optional.get('group_replication_group_name') ?? '') !== '' &&
       optional.get('group_replication_single_primary_mode') === 'OFF',
-    maxAllowedPacket: asCount(row?.[6]),
+    autoincLockMode: asCount(row?.[6]),
   };
 }
 

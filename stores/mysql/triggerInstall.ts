@@ -105,7 +105,11 @@ export async function applyDifference(
   deadline: number,
 ): Promise<void> {
   const { database } = mysql.config;
-  const change = (sql: string): Promise<void> => patiently(mysql, session, sql, deadline);
+  const change = (sql: string): Promise<void> =>
+    patiently(mysql, session, sql, deadline).catch((error: unknown) => {
+      // Another process has just created it: the name vouches for the text.
+      if (errorNumber(error) !== 1359) throw error;
+    });
   for (const trigger of difference.altered) {
     await change(dropTrigger(database, trigger.name));
     await change(createTrigger(database, trigger));

@@ -1,0 +1,29 @@
+/**
+ * Holds what is installed against what should be, at every look: triggers that were dropped or altered are put back, new
+ * and changed tables are taken in, vanished ones are let go. Where changes may have escaped meanwhile, a copy is due
+ * before the trigger is back, so that no crash can forget it.
+ */
+import { LockstepError } from '../core/errors.js';
+import { problemsAsError } from '../core/problem.js';
+import type { LeftOut } from '../stores/mysql/eligibility.js';
+import { readServer } from '../stores/mysql/server.js';
+import { readMeta } from '../stores/mysql/state.js';
+import { metaProblems } from './install.js';
+import { readPlan, settleTables, type Settled, type TablesDeps } from './tables.js';
+
+export interface WatchReport extends Settled {
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** One look. Throws LS-NOT-INSTALLED when the state database is gone, LS-SOURCE-CHANGED on another server. */
+export async function watchTriggers(deps: TablesDeps, beat?: () => void): Promise<WatchReport> {
+  const { mysql, config } = deps;
+  const meta = await readMeta(mysql, config.mysql.stateDatabase);
+  if (meta === null) {
+    throw new LockstepError('LS-NOT-INSTALLED', `nothing is installed in database ${config.mysql.stateDatabase}`);
+  }
+  const refusal = problemsAsError(metaProblems(meta, deps, (await readServer(mysql)).serverUuid));
+  if (refusal !== undefined) throw refusal;
+  const plan = await readPlan(deps);
+  return { ...(await settleTables(deps, plan, beat)), leftOut: plan.leftOut };
+}
