@@ -14,12 +14,32 @@ export type CommandLine = readonly [program: string, ...args: string[]];
 export interface RunOptions {
   readonly cwd?: string | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Where the process writes who it is, so that it can be ended even when we were killed meanwhile. */
+  readonly pidFile?: string | undefined;
   /** Where its output goes; added to. */
   readonly log?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
   /** The code of the error when it fails. */
   readonly failure?: ErrorCode | undefined;
+}
+
+/** `exec` keeps pid and start time, so what the shell says about itself stays true of what it becomes. */
+const naming = `umask 077
+ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)" 2>/dev/null
+pidfile=$1
+shift
+{
+  echo $$
+  if [ -r /proc/$$/stat ]; then cat /proc/sys/kernel/random/boot_id /proc/$$/stat; else ps -o lstart= -p $$; fi
+} >"$pidfile.new" && mv "$pidfile.new" "$pidfile" && exec "$@"`;
+
+/**
+ * The command, run by a shell that first writes a pid file about itself and then becomes the command: killed at any
+ * instruction, we leave no process that nobody knows of.
+ */
+export function named(command: CommandLine, pidFile: string): CommandLine {
+  return ['/bin/sh', '-c', naming, 'lockstep', pidFile, ...command];
 }
 
 const shownLines = 12;
@@ -46,7 +66,7 @@ export interface Printed {
 /** Runs a command to its end and returns what it printed. */
 export async function run(command: CommandLine, options: RunOptions = {}): Promise<Printed> {
   options.signal?.throwIfAborted();
-  const [program, ...args] = command;
+  const [program, ...args] = options.pidFile === undefined ? command : named(command, options.pidFile);
   const failure = options.failure ?? 'LS-STACK-START';
   if (options.log !== undefined) await mkdir(dirname(options.log), { recursive: true });
   const log = options.log === undefined ? undefined : createWriteStream(options.log, { flags: 'a', mode: 0o600 });
@@ -85,10 +105,10 @@ export async function run(command: CommandLine, options: RunOptions = {}): Promi
     if (ending === undefined) return { stdout: Buffer.concat(stdout).toString('utf8'), all: text };
     const how = late ? `took longer than ${options.timeoutMs} ms` : ending;
     const where = options.log === undefined ? '' : ` (whole log: ${options.log})`;
-    throw new LockstepError(failure, `${program} ${how}${where}\n${lastLines(text)}`);
+    throw new LockstepError(failure, `${command[0]} ${how}${where}\n${lastLines(text)}`);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-      throw new LockstepError('LS-STACK-TOOL', `${program} cannot be run: no such program`, { cause: error });
+      throw new LockstepError('LS-STACK-TOOL', `${command[0]} cannot be run: no such program`, { cause: error });
     }
     throw error;
   } finally {

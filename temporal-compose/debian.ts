@@ -7,8 +7,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LockstepError } from '../core/errors.js';
-import { fetchLog } from './cache.js';
-import { type CommandLine, run, runFetch } from './command.js';
+import { type CommandLine, run, runFetch, type RunOptions } from './command.js';
 import { removeFolder } from './folder.js';
 import type { Shelf } from './server.js';
 import { requireTool } from './tool.js';
@@ -75,6 +74,7 @@ export function aptOptions(folder: string, sources: string): readonly string[] {
 /** Unpacks packages of a suite, with all they depend on, into `draft`. */
 export async function unpackDebian(
   shelf: Shelf,
+  running: RunOptions,
   draft: string,
   suite: string,
   packages: readonly string[],
@@ -98,28 +98,36 @@ export async function unpackDebian(
     `Types: deb\nURIs: ${findMirror(await readSources())}\nSuites: ${suite}\nComponents: main\nSigned-By: ${keyring}\n`,
   );
   const apt: CommandLine = ['apt-get', ...aptOptions(work, sources)];
-  const options = { log: fetchLog(shelf, `debian-${suite}`), signal: shelf.signal };
-  await runFetch([...apt, 'update', '-o', 'APT::Update::Error-Mode=any'], options);
-  await runFetch([...apt, 'install', '--yes', '--download-only', ...packages], options);
+  await runFetch([...apt, 'update', '-o', 'APT::Update::Error-Mode=any'], running);
+  await runFetch([...apt, 'install', '--yes', '--download-only', ...packages], running);
   for (const name of await readdir(archives)) {
-    if (name.endsWith('.deb')) await run(['dpkg', '-x', join(archives, name), draft], options);
+    if (name.endsWith('.deb')) await run(['dpkg', '-x', join(archives, name), draft], running);
   }
   await removeFolder(work);
 }
 
+/** The folders of an unpacked tree that hold libraries. Up to Debian 12, packages bring some in /lib, not /usr/lib. */
+async function libraryFolders(tree: string): Promise<readonly string[]> {
+  const folders: string[] = [];
+  for (const above of [join(tree, 'usr', 'lib'), join(tree, 'lib')]) {
+    const names = await readdir(above).catch(() => []);
+    folders.push(...names.filter((name) => name.includes('-linux-gnu')).map((name) => join(above, name)));
+  }
+  return folders;
+}
+
 /** The command that runs a program of an unpacked tree with the tree's own loader and libraries. */
 export async function treeCommand(tree: string, program: string): Promise<CommandLine> {
-  const libraries = join(tree, 'usr', 'lib');
   // The loader splits its library path at these; no way to quote them is known to it.
   if (/[:;$]/.test(tree)) {
     throw new LockstepError('LS-STACK-STATE', `the cache folder's path may hold none of : ; $ (${tree})`);
   }
-  for (const name of await readdir(libraries)) {
-    if (!name.includes('-linux-gnu')) continue;
-    const folder = join(libraries, name);
+  const folders = await libraryFolders(tree);
+  for (const folder of folders) {
     const loader = (await readdir(folder)).find((file) => /^ld-linux.*\.so\.\d+$/.test(file));
-    if (loader === undefined) continue;
-    return [join(folder, loader), '--library-path', folder, join(tree, program)];
+    if (loader !== undefined) {
+      return [join(folder, loader), '--library-path', folders.join(':'), join(tree, program)];
+    }
   }
   throw new LockstepError('LS-STACK-FETCH', `the packages in ${tree} hold no program loader`);
 }

@@ -89,13 +89,15 @@ export async function bringUpDocker(stack: DockerStack, names: readonly ServerNa
   await shelf.progress.during('docker', `starting ${names.join(', ')}`, async () => {
     await run(composeCommand(stack.compose, place, 'up', '--detach', ...names), { log, signal: shelf.signal });
   });
-  const alive = (): Promise<boolean> => Promise.resolve(true);
+  // The engine restarts nothing and maps the ports itself: only the servers' own answers tell.
+  const always = (): Promise<boolean> => Promise.resolve(true);
+  const patience = { timeoutMs: startTimeoutMs, signal: shelf.signal, alive: always, listens: always };
   await Promise.all(
     names.map(async (name) => {
       const server = servers[name];
       const site: Site = { folder: place.server(name), log: place.log(name), ports, secrets };
       try {
-        const version = await waitReady(server, site, { timeoutMs: startTimeoutMs, signal: shelf.signal, alive });
+        const version = await waitReady(server, site, patience);
         if (version !== undefined) requireSupported(server, version, 'its image');
         const number = version === undefined ? '' : ` ${describeVersion(version)}`;
         shelf.progress.line(name, `ready: ${titles[name]}${number} on port ${ports[name]}`);

@@ -6,15 +6,23 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { stop } from './launch.js';
 
 const draftMark = '.new-';
 
+/** Where a process that fills `path` says who it is. */
+export function fillerPidFile(path: string): string {
+  return `${path}.pid`;
+}
+
 /**
  * Makes `path` by `fill`, unless it is there. The caller holds a lock on it: drafts that lie beside it are leftovers of
- * killed attempts and are removed.
+ * killed attempts and are removed, after what still fills them was ended (mysqld spins when its folder goes away).
+ * `fill` names the pid file when it runs a program.
  */
-export async function makeFolder(path: string, fill: (draft: string) => Promise<void>): Promise<void> {
+export async function makeFolder(path: string, fill: (draft: string, pidFile: string) => Promise<void>): Promise<void> {
   if (existsSync(path)) return;
+  await stop(fillerPidFile(path), 0);
   const parent = dirname(path);
   const prefix = `${basename(path)}${draftMark}`;
   await mkdir(parent, { recursive: true });
@@ -24,7 +32,8 @@ export async function makeFolder(path: string, fill: (draft: string) => Promise<
   const draft = join(parent, `${prefix}${randomUUID().slice(0, 8)}`);
   await mkdir(draft, { mode: 0o700 });
   try {
-    await fill(draft);
+    await fill(draft, fillerPidFile(path));
+    await rm(fillerPidFile(path), { force: true });
     await rename(draft, path);
   } catch (error) {
     await removeFolder(draft);

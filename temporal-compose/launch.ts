@@ -1,12 +1,12 @@
 /**
- * Starting a server so that it outlives us, knowing it again later, and ending it. The pid file is written by the very
- * process that becomes the server, before it does: killed at any instruction, we never leave a server nobody knows of.
+ * Starting a server so that it outlives us, knowing it again later, and ending it. The process that becomes the server
+ * writes its pid file itself, before it does.
  */
 import { spawn } from 'node:child_process';
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { CommandLine } from './command.js';
+import { type CommandLine, named } from './command.js';
 import { type Identity, isRunning, parsePidFile } from './identity.js';
 
 export interface Launch {
@@ -17,16 +17,6 @@ export interface Launch {
   /** Configuration files it reads, by name inside `cwd`; they may hold secrets and are written with mode 0600. */
   readonly files?: Readonly<Record<string, string>>;
 }
-
-/** `exec` keeps pid and start time, so what the shell says about itself stays true of the server. */
-const script = `umask 077
-ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)" 2>/dev/null
-pidfile=$1
-shift
-{
-  echo $$
-  if [ -r /proc/$$/stat ]; then cat /proc/sys/kernel/random/boot_id /proc/$$/stat; else ps -o lstart= -p $$; fi
-} >"$pidfile.new" && mv "$pidfile.new" "$pidfile" && exec "$@"`;
 
 /** Variables that would change how a server behaves behind our back. */
 function cleanEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
@@ -45,7 +35,8 @@ export async function startDetached(launch: Launch, pidFile: string, log: string
   }
   const output = await open(log, 'a', 0o600);
   try {
-    const child = spawn('/bin/sh', ['-c', script, 'lockstep', pidFile, ...launch.command], {
+    const [program, ...args] = named(launch.command, pidFile);
+    const child = spawn(program, args, {
       cwd: launch.cwd,
       env: { ...cleanEnvironment(process.env), ...launch.env },
       detached: true,

@@ -7,9 +7,10 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LockstepError } from '../core/errors.js';
 import { lastLinesOf } from './command.js';
-import { makeFolder } from './folder.js';
-import { isRunning } from './identity.js';
+import { fillerPidFile, makeFolder } from './folder.js';
+import { type Identity, isRunning } from './identity.js';
 import { findRunning, startDetached, stop } from './launch.js';
+import { isListening } from './listener.js';
 import type { Place } from './place.js';
 import { chooseFreePort, isFree } from './ports.js';
 import { NotReady, requireSupported, waitReady } from './ready.js';
@@ -60,15 +61,33 @@ async function programFor(stack: NativeStack, server: Server): Promise<Program> 
   return fetched;
 }
 
+function dataFolder(folder: string): string {
+  return join(folder, 'data');
+}
+
 function say(stack: NativeStack, server: Server, text: string): void {
   stack.shelf.progress.line(server.name, text);
 }
 
-async function isAnswering(stack: NativeStack, server: Server): Promise<boolean> {
-  const { signal } = stack.shelf;
-  const alive = async (): Promise<boolean> => (await findRunning(stack.place.pidFile(server.name))) !== undefined;
+/** Waits for the server that runs as this process. */
+async function waitFor(
+  stack: NativeStack,
+  server: Server,
+  identity: Identity,
+  timeoutMs: number,
+): Promise<Version | undefined> {
+  const site = siteOf(stack, server);
+  const alive = async (): Promise<boolean> => await isRunning(identity);
+  const listens = async (): Promise<boolean> => {
+    const answers = await Promise.all(server.ports.map((name) => isListening(identity.pid, site.ports[name])));
+    return !answers.includes(false);
+  };
+  return await waitReady(server, site, { timeoutMs, signal: stack.shelf.signal, alive, listens });
+}
+
+async function isAnswering(stack: NativeStack, server: Server, identity: Identity): Promise<boolean> {
   try {
-    await waitReady(server, siteOf(stack, server), { timeoutMs: answerTimeoutMs, signal, alive });
+    await waitFor(stack, server, identity, answerTimeoutMs);
     return true;
   } catch (error) {
     if (error instanceof NotReady) return false;
@@ -103,9 +122,8 @@ async function startOnce(stack: NativeStack, server: Server, program: Program): 
   const site = siteOf(stack, server);
   const pidFile = stack.place.pidFile(server.name);
   const identity = await startDetached(server.launch(program, site), pidFile, site.log);
-  const alive = async (): Promise<boolean> => await isRunning(identity);
   try {
-    return await waitReady(server, site, { timeoutMs: startTimeoutMs, signal: stack.shelf.signal, alive });
+    return await waitFor(stack, server, identity, startTimeoutMs);
   } catch (error) {
     await stop(pidFile, server.stopGraceMs);
     throw error;
@@ -133,20 +151,24 @@ async function bringUpServer(stack: NativeStack, server: Server): Promise<void> 
   const site = siteOf(stack, server);
   const ports = (): string => `on port ${stack.ports.current()[server.name]}`;
 
-  if ((await findRunning(pidFile)) !== undefined) {
-    if (await isAnswering(stack, server)) return say(stack, server, `already running ${ports()}`);
+  const running = await findRunning(pidFile);
+  if (running !== undefined) {
+    if (await isAnswering(stack, server, running)) return say(stack, server, `already running ${ports()}`);
     say(stack, server, 'runs but does not answer: stopping it');
     await stop(pidFile, server.stopGraceMs);
   }
   const program = await programFor(stack, server);
-  const data = join(site.folder, 'data');
-  const again = existsSync(data) || existsSync(site.log);
+  const data = dataFolder(site.folder);
+  // `down` removes the pid file: one that names nobody is of a server that ended by itself, or was killed.
+  const died = existsSync(pidFile);
   await mkdir(site.folder, { recursive: true, mode: 0o700 });
   if (server.initialise !== undefined) {
-    await makeFolder(data, async (draft) => await server.initialise?.(program, site, draft, shelf.signal));
+    await makeFolder(data, async (draft, pidFile) => {
+      await server.initialise?.(program, site, draft, { log: `${site.log}.first`, pidFile, signal: shelf.signal });
+    });
   }
   const from = Date.now();
-  say(stack, server, `${again ? 'not running: starting it again' : 'starting'}`);
+  say(stack, server, died ? 'it had died: starting it again' : 'starting');
   stack.started.add(server.name);
   const version = (await start(stack, server, program)) ?? program.version;
   requireSupported(server, version, 'running');
@@ -169,6 +191,7 @@ export async function stopNative(
   await Promise.all(
     names.map(async (name) => {
       const from = Date.now();
+      await stop(fillerPidFile(dataFolder(place.server(name))), 0);
       const ending = await stop(place.pidFile(name), servers[name].stopGraceMs);
       if (ending !== 'was not running') say(name, `${ending} (${((Date.now() - from) / 1000).toFixed(1)} s)`);
     }),

@@ -17,6 +17,8 @@ export interface Patience {
   readonly signal: AbortSignal;
   /** Whether waiting on makes sense: false once the process has ended. */
   readonly alive: () => Promise<boolean>;
+  /** Whether it is this very server that listens on its ports: before that, nobody is spoken to. */
+  readonly listens: () => Promise<boolean>;
 }
 
 /** @returns the version the server reports. @throws NotReady when it did not come up; its cause is the last attempt's error. */
@@ -24,13 +26,13 @@ export async function waitReady(server: Server, site: Site, patience: Patience):
   const deadline = Date.now() + patience.timeoutMs;
   for (let wait = firstPauseMs; ; wait = Math.min(wait * 1.3, longestPauseMs)) {
     patience.signal.throwIfAborted();
-    let last: unknown;
-    try {
-      const version = await server.prepare(site);
-      // The answer could have come from somebody else who holds the port while ours just failed to bind.
-      if (await patience.alive()) return version;
-    } catch (error) {
-      last = error;
+    let last: unknown = new Error('it does not listen');
+    if (await patience.listens()) {
+      try {
+        return await server.prepare(site);
+      } catch (error) {
+        last = error;
+      }
     }
     if (!(await patience.alive())) throw new NotReady('it ended', { cause: last });
     if (Date.now() > deadline) {

@@ -1,7 +1,7 @@
 /**
  * What the stack needs to know of a server, whichever of the five it is. The files in servers/ are the answers.
  */
-import type { CommandLine } from './command.js';
+import type { CommandLine, RunOptions } from './command.js';
 import type { Launch } from './launch.js';
 import type { Progress } from './progress.js';
 import type { Secrets } from './secrets.js';
@@ -43,8 +43,11 @@ export interface Server {
   find(): Promise<Program | undefined>;
   /** Downloads or builds the program once. */
   fetch(shelf: Shelf): Promise<Program>;
-  /** Fills a new data folder; afterwards it is at `data` inside the site's folder. Absent: the server does it itself. */
-  initialise?(program: Program, site: Site, draft: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Fills a new data folder; afterwards it is at `data` inside the site's folder. Absent: the server does it itself.
+   * @param running what to give to every program it runs.
+   */
+  initialise?(program: Program, site: Site, draft: string, running: RunOptions): Promise<void>;
   launch(program: Program, site: Site): Launch;
   /**
    * One attempt to talk to it, as its administrator, and to complete what only a running server can be told (replica set,

@@ -250,5 +250,8 @@ async function takeDown(place: Place, progress: Progress, wipe: boolean): Promis
   if (!wipe) return;
   for (const name of serverNames) await removeFolder(place.server(name));
   await removeFolder(place.logs);
-  for (const file of [place.composeEnv, place.state, place.secrets]) await rm(file, { force: true });
+  for (const file of [place.composeEnv, place.state, place.secrets]) {
+    await rm(file, { force: true });
+    await rm(`${file}.new`, { force: true });
+  }
 }

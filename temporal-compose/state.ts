@@ -1,7 +1,7 @@
 /**
  * What a stack remembers of itself: engine, ports, secrets. Everything else is looked at, not remembered.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { LockstepError } from '../core/errors.js';
@@ -32,9 +32,9 @@ export interface State {
   readonly ports: Ports;
 }
 
-/** Replaces a file at once, readable by its owner alone. */
+/** Replaces a file at once, readable by its owner alone. Its callers hold the stack's lock: the draft has one writer. */
 export async function writePrivate(path: string, text: string): Promise<void> {
-  const draft = `${path}.${randomUUID().slice(0, 8)}`;
+  const draft = `${path}.new`;
   await writeFile(draft, text, { mode: 0o600 });
   await rename(draft, path);
 }

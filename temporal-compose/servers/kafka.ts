@@ -4,8 +4,8 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { Kafka, logLevel } from 'kafkajs';
 import { LockstepError } from '../../core/errors.js';
-import { fetchLog, obtain } from '../cache.js';
-import { type CommandLine, run, runFetch } from '../command.js';
+import { obtain } from '../cache.js';
+import { type CommandLine, run, runFetch, type RunOptions } from '../command.js';
 import type { Launch } from '../launch.js';
 import type { Progress } from '../progress.js';
 import type { Program, Server, Shelf, Site } from '../server.js';
@@ -108,13 +108,13 @@ export const kafka: Server = {
   async fetch(shelf: Shelf) {
     await requireJava(shelf.progress, shelf.signal);
     const what = `fetching Kafka ${release} from Maven Central (54 MB, about 15 s)`;
-    const folder = await obtain(shelf, 'kafka', `kafka-${release}`, what, async (draft) => {
+    const folder = await obtain(shelf, 'kafka', `kafka-${release}`, what, async (draft, running) => {
       const maven = await requireTool({ program: 'mvn', apt: 'maven', why: mavenWhy }, shelf.progress, shelf.signal);
       const project = join(draft, 'pom.xml');
       await writeFile(project, pom());
       await runFetch(
         [maven, '-q', '-B', '-f', project, 'dependency:copy-dependencies', `-DoutputDirectory=${join(draft, 'libs')}`],
-        { log: fetchLog(shelf, 'kafka'), signal: shelf.signal },
+        running,
       );
     });
     const program = await programFrom(join(folder, 'libs'), folder);
@@ -122,15 +122,11 @@ export const kafka: Server = {
     return program;
   },
 
-  async initialise(program: Program, site: Site, draft: string, signal: AbortSignal) {
+  async initialise(program: Program, site: Site, draft: string, running: RunOptions) {
     const configuration = join(site.folder, 'format.properties');
     await writeFile(configuration, kafkaConfiguration(site.ports, basename(draft)));
     const format: CommandLine = ['kafka.tools.StorageTool', 'format', '-t', site.secrets.kafkaCluster];
-    await run([...program.command, ...format, '-c', configuration], {
-      signal,
-      log: `${site.log}.first`,
-      cwd: site.folder,
-    });
+    await run([...program.command, ...format, '-c', configuration], { ...running, cwd: site.folder });
   },
 
   launch(program: Program, site: Site): Launch {

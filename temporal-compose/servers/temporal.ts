@@ -1,7 +1,7 @@
 /** Temporal as the stack runs it: the development server with its web UI, on a database file, with lockstep's search attributes. */
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
-import { fetchLog, obtain } from '../cache.js';
+import { obtain } from '../cache.js';
 import { run, runFetch } from '../command.js';
 import type { Launch } from '../launch.js';
 import type { Program, Server, Shelf, Site } from '../server.js';
@@ -68,15 +68,14 @@ export const temporal: Server = {
 
   async fetch(shelf: Shelf) {
     const what = `building Temporal ${release} with Go (about 3 min, once)`;
-    const folder = await obtain(shelf, 'temporal', `temporal-${release}`, what, async (draft) => {
+    const folder = await obtain(shelf, 'temporal', `temporal-${release}`, what, async (draft, running) => {
       const go = await requireTool({ program: 'go', apt: 'golang-go', why }, shelf.progress, shelf.signal, isGo121);
       await runFetch([go, 'install', '-ldflags=-s -w', `github.com/temporalio/cli/cmd/temporal@v${release}`], {
+        ...running,
         env: { GOBIN: draft, CGO_ENABLED: '0' },
         cwd: draft,
-        log: fetchLog(shelf, 'temporal'),
-        signal: shelf.signal,
       });
-      await run([join(draft, 'temporal'), '--version'], { failure: 'LS-STACK-FETCH' });
+      await run([join(draft, 'temporal'), '--version'], { ...running, failure: 'LS-STACK-FETCH' });
     });
     const file = join(folder, 'temporal');
     return { command: [file], version: await versionOf(file), origin: folder };
