@@ -33,7 +33,6 @@ beforeAll(async () => {
   await fillWorkloadTables(pipeline.root, seed, 300);
   pipeline.worker();
   await pipeline.run('start', '--wait');
-  expect(await differencesWithin(pipeline.targets(), 20_000)).toEqual([]);
 });
 
 afterAll(async () => {

@@ -37,6 +37,8 @@ export interface Pipeline {
   readonly stateDatabase: string;
   readonly configFile: string;
   readonly folder: string;
+  /** The least-privilege user's URI, with its password and the source database. */
+  readonly mysqlUri: string;
   /** Administrator connection whose default database is the source. */
   readonly root: Connection;
   readonly workers: readonly WorkerProcess[];
@@ -103,6 +105,7 @@ export async function createPipeline(stack: Stack, options: PipelineOptions): Pr
     stateDatabase,
     configFile,
     folder,
+    mysqlUri: mysqlUri.href,
     root,
     workers,
     worker(...args) {
@@ -128,11 +131,9 @@ export async function createPipeline(stack: Stack, options: PipelineOptions): Pr
     async remove() {
       await terminateWorkflows(stack, name);
       await Promise.all(workers.map(async (worker) => await worker.kill()));
-      for (const db of [database, stateDatabase]) await root.query(`DROP DATABASE IF EXISTS \`${db}\``);
+      await removeEverything(stack, { pipeline: name, database, stateDatabase, root, mongoUri, redisUri });
       await root.query(`DROP USER IF EXISTS '${database}'@'%'`);
       await root.end();
-      await removeStores(mongoUri, redisUri, [database, stateDatabase], name);
-      await deleteTopics(stack.kafka.brokers, name);
       await rm(folder, { recursive: true, force: true });
     },
   };
@@ -146,6 +147,25 @@ function merge(base: Record<string, unknown>, over: Record<string, unknown>): Re
     merged[section] = both ? { ...old, ...value } : value;
   }
   return merged;
+}
+
+/** What a pipeline has in the servers; its workers are gone already. The pipeline's name is its prefix everywhere. */
+export async function removeEverything(
+  stack: Stack,
+  of: {
+    readonly pipeline: string;
+    readonly database: string;
+    readonly stateDatabase: string;
+    readonly root: Connection;
+    readonly mongoUri?: string;
+    readonly redisUri?: string;
+  },
+): Promise<void> {
+  await terminateWorkflows(stack, of.pipeline);
+  const databases = [of.database, of.stateDatabase];
+  for (const database of databases) await of.root.query(`DROP DATABASE IF EXISTS \`${database}\``);
+  await removeStores(of.mongoUri ?? stack.mongo.uri, of.redisUri ?? stack.redis.uri, databases, of.pipeline);
+  await deleteTopics(stack.kafka.brokers, of.pipeline);
 }
 
 /** Every workflow of the pipeline that still runs. */

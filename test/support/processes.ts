@@ -44,8 +44,15 @@ export async function runCommand(
   return { code: code ?? -1, stdout: stdout(), stderr: stderr(), ms: performance.now() - started };
 }
 
-export function spawnWorker(args: readonly string[], options: { readonly cwd: string }): WorkerProcess {
-  const child = spawn(process.execPath, [command, ...args], { cwd: options.cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+export function spawnWorker(
+  args: readonly string[],
+  options: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv },
+): WorkerProcess {
+  const child = spawn(process.execPath, [command, ...args], {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   const exit = ended(child);
   if (child.pid === undefined) throw new Error('the worker did not start');
