@@ -1,0 +1,86 @@
+/**
+ * Look: what is really there. Triggers are compared and set right, data are read, workflows are asked whether they run.
+ * The pipeline acts on this alone, so whatever was lost, killed or changed behind its back is set right a look later.
+ */
+import { Context } from '@temporalio/activity';
+import { isCopied } from '../core/statusReading.js';
+import type { PipelineIdentity } from '../core/pipelineIdentity.js';
+import type { OpenProblem, PipelineStatus } from '../core/status.js';
+import { snapshotId, streamId, streamsOf } from '../core/workflowNames.js';
+import { observe, type ObserveDeps } from '../stages/observe.js';
+import { readDueCopies } from '../stores/mysql/dueCopies.js';
+import type { Look } from '../workflows/pipelineState.js';
+import type { ControlActivities, LookRequest } from './contract.js';
+import { failingCleanly, refuseAnotherPipeline } from './run.js';
+
+export interface LookDeps extends ObserveDeps {
+  readonly identity: PipelineIdentity;
+  /** Compares and repairs triggers; what stays open. */
+  readonly watch: () => Promise<readonly OpenProblem[]>;
+}
+
+/** A status enters the history each time: what is long is cut, and the count tells. */
+const shownTables = 50;
+const shownProblems = 20;
+
+export function lookActivities(deps: LookDeps): Pick<ControlActivities, 'look' | 'running'> {
+  return {
+    look: (request) =>
+      failingCleanly(async () => {
+        refuseAnotherPipeline(request.scope.identity, deps.identity);
+        const context = Context.current();
+        const beating = setInterval(() => context.heartbeat(), 1_000);
+        try {
+          return await look(deps, request);
+        } finally {
+          clearInterval(beating);
+        }
+      }),
+    running: (ids) => failingCleanly(() => runningAmong(ids)),
+  };
+}
+
+async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
+  const { scope, copying } = request;
+  const problems = await deps.watch();
+  const streams = streamsOf(scope.stores, scope.shards).map((stream) => ({
+    stream,
+    id: streamId(scope.pipeline, stream, scope.shards),
+  }));
+  const copies = copying.map((table) => ({ table, id: snapshotId(scope.pipeline, table) }));
+  const [{ status, sample }, due, running] = await Promise.all([
+    observe(deps, { since: request.since, paused: request.paused, pausedTables: request.pausedTables, problems }),
+    readDueCopies(deps.mysql, request.limit + copying.length + request.pausedTables.length),
+    runningAmong([...streams, ...copies].map(({ id }) => id)),
+  ]);
+  const runs = new Set(running);
+  return {
+    status: shortened(status),
+    sample,
+    tableCount: status.tables.length,
+    due,
+    uncopied: status.tables.filter((table) => !isCopied(table)).length,
+    missingStreams: streams.filter(({ id }) => !runs.has(id)).map(({ stream }) => stream),
+    missingCopies: copies.filter(({ id }) => !runs.has(id)).map(({ table }) => table),
+  };
+}
+
+function shortened(status: PipelineStatus): PipelineStatus {
+  const eventful = status.tables.filter((table) => table.stage !== 'streaming' || table.parkedKeys > 0);
+  return { ...status, tables: eventful.slice(0, shownTables), problems: status.problems.slice(0, shownProblems) };
+}
+
+async function runningAmong(ids: readonly string[]): Promise<readonly string[]> {
+  const { client } = Context.current();
+  const states = await Promise.all(
+    ids.map(async (id) => {
+      try {
+        return (await client.workflow.getHandle(id).describe()).status.name;
+      } catch (error) {
+        if (error instanceof Error && error.name === 'WorkflowNotFoundError') return 'NONE';
+        throw error;
+      }
+    }),
+  );
+  return ids.filter((_, i) => states[i] === 'RUNNING');
+}
