@@ -53,10 +53,9 @@ async function lockstep(...args: string[]): Promise<CommandResult> {
 test('init writes a file without a password and names what is left out', async () => {
   const uri = new URL(owner.mysqlUri);
   uri.password = '';
-  const { stdout } = await lockstep(
-    ...['init', '--mysql', uri.href, '--mongo', stack.mongo.uri, '--redis', stack.redis.uri, '--force'],
-    ...['--kafka', stack.kafka.brokers.join(','), '--temporal', stack.temporal.address],
-  );
+  const from = ['--mysql', uri.href, '--kafka', stack.kafka.brokers.join(','), '--temporal', stack.temporal.address];
+  const to = ['--mongo', stack.mongo.uri, '--redis', stack.redis.uri];
+  const { stdout } = await lockstep('init', ...from, ...to, '--force');
   expect(stdout).toContain('no_key');
   const text = await readFile(join(owner.folder, 'lockstep.yaml'), 'utf8');
   expect(text).not.toContain(env['MYSQL_PASSWORD']);

@@ -191,7 +191,14 @@ async function removeStores(mongoUri: string, redisUri: string, databases: strin
   // A test may have stopped its private store for good.
   const mongo = new MongoClient(mongoUri, { serverSelectionTimeoutMS: 1500 });
   try {
-    for (const database of databases) await mongo.db(database).dropDatabase();
+    // The usual state database serves other pipelines too.
+    for (const database of databases.filter((name) => name !== 'lockstep')) await mongo.db(database).dropDatabase();
+    for (const { name } of await mongo.db('lockstep').listCollections().toArray()) {
+      await mongo
+        .db('lockstep')
+        .collection(name)
+        .deleteMany({ _id: { $regex: `^${prefix}/` } as never });
+    }
   } catch (error) {
     if ((error as Error).name !== 'MongoServerSelectionError') throw error;
   } finally {
