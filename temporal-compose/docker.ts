@@ -120,6 +120,6 @@ export async function stopDocker(compose: CommandLine, place: Place, wipe: boole
 }
 
 export async function listRunningContainers(compose: CommandLine, place: Place): Promise<readonly string[]> {
-  const { stdout } = await run(composeCommand(compose, place, 'ps', '--services', '--status', 'running'));
+  const { stdout } = await run(composeCommand(compose, place, 'ps', '--services', '--filter', 'status=running'));
   return stdout.split('\n').map((line) => line.trim());
 }
