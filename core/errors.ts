@@ -61,7 +61,7 @@ export const errorCodes = {
   },
   'LS-MYSQL-TLS': {
     retryable: false,
-    help: 'The TLS handshake with MySQL failed. Set mysql.tls (ca, cert, key, servername), or ask the server for TLS.',
+    help: 'The TLS handshake with MySQL failed. Set mysql.ssl (ca, cert, key, rejectUnauthorized), or ask the server for TLS.',
   },
   'LS-MYSQL-DATABASE': {
     retryable: false,
@@ -105,7 +105,7 @@ export const errorCodes = {
   },
   'LS-KAFKA-REFUSED': {
     retryable: false,
-    help: 'Kafka refused the user or the access. Check `kafka.sasl` and `kafka.tls`, and grant the user read, write, create and describe on `<topicPrefix>.*` and write on the transactional id `lockstep/<pipeline>/capture`.',
+    help: 'Kafka refused the user or the access. Check `kafka.sasl` and `kafka.ssl`, and grant the user read, write, create and describe on `<topicPrefix>.*` and write on the transactional id `lockstep/<pipeline>/capture`.',
   },
   'LS-KAFKA-REQUEST': {
     retryable: true,
@@ -246,6 +246,10 @@ export const errorCodes = {
   'LS-PIPELINE-NOT-RUNNING': {
     retryable: false,
     help: 'No pipeline of this name runs. `lockstep start` starts it.',
+  },
+  'LS-PIPELINE-RUNNING': {
+    retryable: false,
+    help: 'The pipeline must not run for this. `lockstep stop` ends it.',
   },
   'LS-PIPELINE-NO-WORKER': {
     retryable: true,

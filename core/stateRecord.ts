@@ -35,6 +35,8 @@ export interface StateRecord {
   readonly markers: readonly string[];
   /** Ordinal of the last record of each partition, by topic; the length of the list is the pinned partition count. */
   readonly ordinals: ReadonlyMap<string, readonly number[]>;
+  /** Partitions whose last records were lost, with the ordinal up to which: their tables are to be copied again. */
+  readonly knownGaps: ReadonlyMap<string, number>;
 }
 
 export const stateKey = 'capture';
@@ -44,8 +46,10 @@ const identityBytes = 8;
 
 /** Layout: format byte, length of the JSON part (4 bytes), JSON part, then rows: seq as a difference, identity raw. */
 export function encodeState(state: StateRecord): Buffer {
-  const { rows, ordinals, ...rest } = state;
-  const head = Buffer.from(JSON.stringify({ ...rest, ordinals: [...ordinals], rows: rows.length }));
+  const { rows, ordinals, knownGaps, ...rest } = state;
+  const head = Buffer.from(
+    JSON.stringify({ ...rest, ordinals: [...ordinals], knownGaps: [...knownGaps], rows: rows.length }),
+  );
   const bytes = Buffer.allocUnsafe(5 + head.length + rows.length * (8 + identityBytes));
   bytes.writeUInt8(format, 0);
   bytes.writeUInt32BE(head.length, 1);
@@ -64,7 +68,7 @@ export function encodeState(state: StateRecord): Buffer {
 export function decodeState(bytes: Buffer): StateRecord {
   if (bytes.length < 5 || bytes[0] !== format) throw unreadable();
   const headEnd = 5 + bytes.readUInt32BE(1);
-  const { ordinals, rows: count, ...rest } = parseHead(bytes.subarray(5, headEnd));
+  const { ordinals, knownGaps, rows: count, ...rest } = parseHead(bytes.subarray(5, headEnd));
   const rows: RowName[] = [];
   let at = headEnd;
   let seq = 0;
@@ -75,11 +79,12 @@ export function decodeState(bytes: Buffer): StateRecord {
     at = number.end + identityBytes;
     rows.push({ seq, identity: bytes.toString('hex', number.end, at) });
   }
-  return { ...rest, ordinals: new Map(ordinals), rows };
+  return { ...rest, ordinals: new Map(ordinals), knownGaps: new Map(knownGaps), rows };
 }
 
-type Head = Omit<StateRecord, 'rows' | 'ordinals'> & {
+type Head = Omit<StateRecord, 'rows' | 'ordinals' | 'knownGaps'> & {
   readonly ordinals: [string, readonly number[]][];
+  readonly knownGaps: [string, number][];
   readonly rows: number;
 };
 

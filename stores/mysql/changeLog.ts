@@ -7,7 +7,7 @@ import type { LoggedChange, LoggedOp } from '../../core/event.js';
 import type { RowName } from '../../core/stateRecord.js';
 import { LockstepError } from '../../core/errors.js';
 import { asBytes, asBytesOrNull, asCount, asText, type Row } from './cell.js';
-import type { Queries } from './connection.js';
+import type { Queries, Session } from './connection.js';
 import { quoteTable } from './quote.js';
 
 /** Images above this many bytes are not read with the batch but fetched on their own. */
@@ -124,6 +124,28 @@ export async function removeRows(queries: Queries, stateDatabase: string, rows: 
     }
     throw error;
   }
+}
+
+/** Deletes those of the named rows that nobody has locked, without waiting, and answers with the others. */
+export async function removeUnlocked(
+  session: Session,
+  stateDatabase: string,
+  rows: readonly RowName[],
+): Promise<RowName[]> {
+  const left = await stillThere(session, stateDatabase, rows);
+  if (left.length === 0) return [];
+  return session.transaction(async (queries) => {
+    const free = new Set<number>();
+    for (const part of chunks(seqRuns(left), 200)) {
+      const found = await queries.rows(
+        `SELECT seq FROM ${quoteTable(stateDatabase, 'change_log')} WHERE ${inside(part)} FOR UPDATE SKIP LOCKED`,
+      );
+      for (const row of found) free.add(asCount(row[0]));
+    }
+    const removable = left.filter(({ seq }) => free.has(seq));
+    for (const part of chunks(removable, 500)) await queries.run(deleteStatement(stateDatabase, part));
+    return left.filter(({ seq }) => !free.has(seq));
+  });
 }
 
 /** The identities make sure that rows which were given the same numbers after a TRUNCATE or a restore stay. */

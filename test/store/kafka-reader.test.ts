@@ -86,7 +86,7 @@ describe('reader', () => {
     const records = results.flatMap((r) =>
       r.records.map((record) => [r.partition, record.offset, String(record.key), String(record.value), record.header]),
     );
-    expect(records.toSorted()).toEqual([
+    expect(records.toSorted((a, b) => Number(a[0]) - Number(b[0]))).toEqual([
       [0, 0, 'a', '1', 'h-a'],
       [0, 1, 'b', '2', 'h-b'],
       [0, 5, '\0\0\0\0', 'zero', 'h-\0\0\0\0'],

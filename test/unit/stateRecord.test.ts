@@ -23,6 +23,7 @@ const state: fc.Arbitrary<StateRecord> = fc.record({
   ordinals: fc
     .array(fc.tuple(fc.string(), fc.array(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }))))
     .map((entries) => new Map(entries)),
+  knownGaps: fc.array(fc.tuple(fc.string(), seq)).map((entries) => new Map(entries)),
 });
 
 test('every state survives the way to Kafka and back', () => {

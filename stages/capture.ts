@@ -1,0 +1,262 @@
+/**
+ * Capture: the change log → Kafka, exactly once. Read the oldest rows, publish them with the state record that names them
+ * in one transaction, delete exactly those; the delete runs beside the next publish. Whatever fails ends this run: the
+ * next one claims, reads what was committed and goes on from there. One batch is all that it ever holds.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CaptureOutcome } from '../core/outcome.js';
+import type { PartitionName } from '../core/position.js';
+import type { RowName, StateRecord } from '../core/stateRecord.js';
+import type { PartitionRecords } from '../stores/kafka/producer.js';
+import {
+  openTransactions,
+  readOldest,
+  removeRows,
+  removeUnlocked,
+  seqRuns,
+  type SeqRun,
+} from '../stores/mysql/changeLog.js';
+import { requestCopiesOf } from '../stores/mysql/incarnation.js';
+import { forgetOldMarkers, resolveMarkers } from '../stores/mysql/markers.js';
+import { freeKeys, keyHash, parkedKey, parkKeys } from '../stores/mysql/parked.js';
+import { planBatch, twinDistance, type BatchPlan, type Change } from './captureBatch.js';
+import { afterRead, afterTransactions, noFloor, type Floor } from './captureFloor.js';
+import { pauseMs } from './capturePace.js';
+import { completeRows } from './captureRows.js';
+import { startRelay, stateRecords, type CaptureDeps, type Relay } from './captureStart.js';
+
+export type { CaptureDeps } from './captureStart.js';
+
+export interface Hooks {
+  /** Called at least every 300 ms while all is well. */
+  beat(): void;
+}
+
+/** Ends with an outcome, or throws what went wrong: calling it again is always right. */
+export async function runCapture(deps: CaptureDeps, signal: AbortSignal, hooks: Hooks): Promise<CaptureOutcome> {
+  const pulse = new Pulse(hooks);
+  try {
+    const start = await startRelay(deps);
+    if (start.kind === 'ended') return start.outcome;
+    try {
+      return await new RunningRelay(start.relay, pulse).run(signal);
+    } finally {
+      await start.close();
+    }
+  } finally {
+    pulse.stop();
+  }
+}
+
+/** Published rows on their way out of the change log. */
+interface Leaving {
+  readonly rows: readonly RowName[];
+  readonly markers: readonly string[];
+  /** Whether they were deleted; false when a lock stood in the way. */
+  readonly deleted: Promise<boolean>;
+}
+
+/** More runs than this in a read's condition, and the delete is awaited instead. */
+const mostRuns = 64;
+/** Published rows that locks keep in the change log: beyond this nothing more is published until they are gone. */
+const mostBlocked = 20_000;
+const upkeepMs = 1_000;
+const fullReadMs = 60_000;
+
+class RunningRelay {
+  readonly #relay: Relay;
+  readonly #pulse: Pulse;
+  readonly #stateDatabase: string;
+  readonly #limit: number;
+  readonly #ends: Map<PartitionName, number>;
+  readonly #parkedKeys: Set<string>;
+  #state: StateRecord;
+  #blocked: readonly RowName[];
+  #leaving: Leaving | null = null;
+  #earlier: readonly Change[] = [];
+  #floor: Floor = noFloor;
+  #upkeepAt = 0;
+  #fullReadAt = Date.now() + fullReadMs;
+
+  constructor(relay: Relay, pulse: Pulse) {
+    this.#relay = relay;
+    this.#pulse = pulse;
+    this.#stateDatabase = relay.deps.config.mysql.stateDatabase;
+    this.#limit = relay.deps.config.capture.batchRows;
+    this.#ends = new Map(relay.ends);
+    this.#parkedKeys = new Set(relay.parkedKeys);
+    this.#state = relay.state;
+    this.#blocked = relay.undeleted;
+  }
+
+  async run(signal: AbortSignal): Promise<CaptureOutcome> {
+    let emptyLooks = 0;
+    while (!signal.aborted) {
+      this.#pulse.progress();
+      const began = performance.now();
+      const rows = await this.#look();
+      emptyLooks = rows === 0 ? emptyLooks + 1 : 0;
+      if (rows === 'fenced') return { kind: 'fenced' };
+      await this.#maintain();
+      const pause = pauseMs({ rows, limit: this.#limit, elapsedMs: performance.now() - began, emptyLooks });
+      if (pause > 0) await sleep(pause);
+    }
+    await this.#settle();
+    return { kind: 'stopped' };
+  }
+
+  /** One look at the change log and everything that follows from it. */
+  async #look(): Promise<number | 'fenced'> {
+    const { session, tables, producer } = this.#relay;
+    let except = this.#except();
+    if (except.length > mostRuns || this.#blocked.length > mostBlocked) {
+      await this.#settle();
+      except = this.#except();
+      if (this.#blocked.length > mostBlocked) return 0;
+    }
+    const options = { floor: this.#floor.at, limit: this.#limit, except };
+    const rows = await readOldest(session, this.#stateDatabase, options);
+    this.#floor = afterRead(this.#floor, rows[0]?.seq ?? null, except[0]?.[0] ?? null);
+    if (rows.length === 0) {
+      await this.#settle();
+      return 0;
+    }
+    const now = Date.now();
+    const unknown = new Set<string>();
+    for (const { definition, op } of rows) if (op !== 'm' && tables.route(definition) === null) unknown.add(definition);
+    if (unknown.size > 0 && !(await tables.learn(unknown, producer, now))) return 'fenced';
+    const route = tables.route.bind(tables);
+    const source = { queries: session, stateDatabase: this.#stateDatabase, route };
+    const changes = await completeRows(source, rows);
+    const plan = planBatch(changes, {
+      incarnation: this.#state.incarnation,
+      publishedAt: now,
+      ordinals: this.#state.ordinals,
+      earlier: this.#earlier,
+      isParked: this.#parkedKeys.size === 0 ? null : (id, key) => this.#parkedKeys.has(parkedKey(id, keyHash(key))),
+    });
+    this.#earlier = changes.slice(-twinDistance);
+    return (await this.#publish(plan, now)) ? rows.length : 'fenced';
+  }
+
+  /** Effect first, then progress: parked keys, the Kafka transaction, and only then the delete. */
+  async #publish(plan: BatchPlan, now: number): Promise<boolean> {
+    const { session, tables, producer, deps } = this.#relay;
+    const { topicPrefix } = deps.config.kafka;
+    await parkKeys(session, this.#stateDatabase, plan.parked);
+    for (const { tableId, key } of plan.parked) this.#parkedKeys.add(parkedKey(tableId, keyHash(key)));
+    if (plan.published > 0 || plan.markers.length > 0) {
+      const state = this.#stateWith(plan);
+      const partitions = [...plan.partitions, stateRecords(topicPrefix, tables, state)];
+      const published = await producer.publish(partitions, now);
+      if (published.kind === 'fenced') return false;
+      this.#state = state;
+      await this.#moveEnds(plan.partitions, published.ends);
+    }
+    await this.#settle();
+    const deleted = this.#leave(plan, new Map(this.#ends));
+    // Awaited at the next settle; until then a failure must not count as unhandled.
+    deleted.catch(() => undefined);
+    this.#leaving = { rows: plan.rows, markers: plan.markers, deleted };
+    return true;
+  }
+
+  #stateWith(plan: BatchPlan): StateRecord {
+    const named = [...this.#blocked, ...(this.#leaving?.rows ?? []), ...plan.rows];
+    const rows = named.map(({ seq, identity }) => ({ seq, identity })).sort((a, b) => a.seq - b.seq);
+    return {
+      ...this.#state,
+      highestSeq: Math.max(this.#state.highestSeq, plan.rows.at(-1)?.seq ?? 0),
+      floor: this.#floor.at,
+      published: this.#state.published + plan.published,
+      rows,
+      markers: [...(this.#leaving?.markers ?? []), ...plan.markers],
+      ordinals: plan.ordinals,
+    };
+  }
+
+  /** Where the log ends now; a partition that begins again below its end lost what it held. */
+  async #moveEnds(partitions: readonly PartitionRecords[], ends: ReadonlyMap<PartitionName, number>): Promise<void> {
+    const { tables, deps } = this.#relay;
+    const lost = new Set<string>();
+    for (const { topic, partition, records } of partitions) {
+      const name = `${topic}/${partition}`;
+      const end = ends.get(name) ?? 0;
+      const table = tables.tableOf(topic);
+      if (end - records.length < (this.#ends.get(name) ?? 0) && table !== undefined) lost.add(table);
+      this.#ends.set(name, end);
+    }
+    await requestCopiesOf(deps.mysql, lost, { reason: 'loss', newRun: randomUUID });
+  }
+
+  async #leave(plan: BatchPlan, ends: ReadonlyMap<PartitionName, number>): Promise<boolean> {
+    const { second } = this.#relay;
+    await resolveMarkers(second, this.#stateDatabase, plan.markers, ends);
+    if (plan.freed.length > 0) {
+      await freeKeys(second, this.#stateDatabase, plan.freed);
+      const parkedHere = new Set(plan.parked.map(({ tableId, key }) => parkedKey(tableId, keyHash(key))));
+      for (const { tableId, key } of plan.freed) {
+        const name = parkedKey(tableId, keyHash(key));
+        if (!parkedHere.has(name)) this.#parkedKeys.delete(name);
+      }
+    }
+    return removeRows(second, this.#stateDatabase, plan.rows);
+  }
+
+  /** Until the batch before is gone from the change log, or known to be blocked. */
+  async #settle(): Promise<void> {
+    const leaving = this.#leaving;
+    if (leaving === null) return;
+    const deleted = await leaving.deleted;
+    this.#leaving = null;
+    if (!deleted) this.#blocked = [...this.#blocked, ...leaving.rows].sort((a, b) => a.seq - b.seq);
+  }
+
+  #except(): SeqRun[] {
+    const rows = this.#leaving?.rows ?? [];
+    if (this.#blocked.length === 0) return seqRuns(rows);
+    return seqRuns([...this.#blocked, ...rows].sort((a, b) => a.seq - b.seq));
+  }
+
+  /** Beside the work: what is due once a second or a minute. */
+  async #maintain(): Promise<void> {
+    const now = Date.now();
+    if (now < this.#upkeepAt) return;
+    this.#upkeepAt = now + upkeepMs;
+    const { session, second } = this.#relay;
+    if (this.#blocked.length > 0) {
+      await this.#settle();
+      this.#blocked = await removeUnlocked(second, this.#stateDatabase, this.#blocked);
+    }
+    if (this.#floor.at <= this.#state.highestSeq) {
+      const open = await openTransactions(session, [session.threadId, second.threadId]);
+      this.#floor = afterTransactions(this.#floor, open, this.#state.highestSeq);
+    }
+    if (now >= this.#fullReadAt) {
+      this.#fullReadAt = now + fullReadMs;
+      this.#floor = noFloor;
+      await forgetOldMarkers(session, this.#stateDatabase, 1);
+    }
+  }
+}
+
+/** Beats for as long as the loop moves: a publish or a delete may take seconds without anything being wrong. */
+class Pulse {
+  readonly #timer: NodeJS.Timeout;
+  #progressAt = Date.now();
+
+  constructor(hooks: Hooks) {
+    this.#timer = setInterval(() => {
+      if (Date.now() - this.#progressAt < 20_000) hooks.beat();
+    }, 200);
+  }
+
+  progress(): void {
+    this.#progressAt = Date.now();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}

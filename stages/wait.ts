@@ -1,0 +1,99 @@
+/**
+ * Waits until everything that was committed in MySQL before the call is in the stores: a marker goes into the change log,
+ * capture answers with the ends of the partitions, and each store's own positions tell when it has passed them. Nothing
+ * here trusts a clock or another stage's word.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  hasPassed,
+  splitPartitionName,
+  type OffsetVector,
+  type PartitionName,
+  type Positions,
+} from '../core/position.js';
+import type { Store, StoreName } from '../core/store.js';
+import type { Queries } from '../stores/mysql/connection.js';
+import { insertMarker, readMarker } from '../stores/mysql/markers.js';
+
+export interface WaitDeps {
+  readonly queries: Queries;
+  readonly stateDatabase: string;
+  readonly stores: readonly Pick<Store, 'name' | 'readState'>[];
+  readonly shards: number;
+}
+
+export type WaitOutcome =
+  | { readonly kind: 'passed'; readonly ms: number }
+  | { readonly kind: 'timed-out'; readonly ms: number; readonly behind: readonly Behind[] }
+  | { readonly kind: 'stopped' };
+
+/** Who had not passed the marker, and how far it was. */
+export type Behind =
+  | { readonly who: 'capture' }
+  | { readonly who: StoreName; readonly topics: readonly string[]; readonly events: number };
+
+const mostPauseMs = 20;
+
+/** The marker is written before this returns; `passed` awaits it. */
+export async function writeMarker(deps: Pick<WaitDeps, 'queries' | 'stateDatabase'>): Promise<string> {
+  const id = randomUUID();
+  await insertMarker(deps.queries, deps.stateDatabase, id);
+  return id;
+}
+
+export async function wait(deps: WaitDeps, timeoutMs: number, signal: AbortSignal): Promise<WaitOutcome> {
+  return awaitMarker(deps, await writeMarker(deps), timeoutMs, signal);
+}
+
+export async function awaitMarker(
+  deps: WaitDeps,
+  marker: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<WaitOutcome> {
+  const began = performance.now();
+  const elapsed = (): number => performance.now() - began;
+  let vector: OffsetVector | null = null;
+  let behind: readonly Behind[] = [{ who: 'capture' }];
+  for (let pause = 2; !signal.aborted; pause = Math.min(mostPauseMs, pause * 1.3)) {
+    vector ??= await readMarker(deps.queries, deps.stateDatabase, marker);
+    if (vector !== null) behind = await storesBehind(deps, vector);
+    if (behind.length === 0) return { kind: 'passed', ms: elapsed() };
+    if (elapsed() >= timeoutMs) return { kind: 'timed-out', ms: elapsed(), behind };
+    await sleep(Math.min(pause, Math.max(1, timeoutMs - elapsed())));
+  }
+  return { kind: 'stopped' };
+}
+
+async function storesBehind({ stores, shards }: WaitDeps, vector: OffsetVector): Promise<Behind[]> {
+  const looked = await Promise.all(
+    stores.map(async (store) => {
+      const states = await Promise.all(Array.from({ length: shards }, (_, shard) => store.readState(shard)));
+      return behindOf(store.name, merged(states.map((state) => state?.positions ?? null)), vector);
+    }),
+  );
+  return looked.filter((behind) => behind !== null);
+}
+
+/** Each partition belongs to one shard; where several know it, the one that is furthest owns it. */
+export function merged(shards: readonly (Positions | null)[]): Positions {
+  const all = new Map<PartitionName, { offset: number; ordinal: number }>();
+  for (const positions of shards) {
+    for (const [name, position] of positions ?? []) {
+      if ((all.get(name)?.offset ?? -1) < position.offset) all.set(name, position);
+    }
+  }
+  return all;
+}
+
+export function behindOf(store: StoreName, positions: Positions, vector: OffsetVector): Behind | null {
+  const topics = new Set<string>();
+  let events = 0;
+  for (const [name, offset] of vector) {
+    if (hasPassed(positions, new Map([[name, offset]]))) continue;
+    topics.add(splitPartitionName(name).topic);
+    events += offset - (positions.get(name)?.offset ?? 0);
+  }
+  return topics.size === 0 ? null : { who: store, topics: [...topics].toSorted(), events };
+}

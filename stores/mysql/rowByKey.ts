@@ -1,0 +1,65 @@
+/**
+ * One row's current row JSON, found by its key text: for changes whose image the trigger could not write. The index
+ * narrows it down, the key text decides: under a case-insensitive collation another spelling is another key.
+ */
+import { keyColumns, type Column, type Definition } from '../../core/definition.js';
+import { keyParts } from '../../core/keyText.js';
+import { asBytesOrNull } from './cell.js';
+import type { Queries } from './connection.js';
+import { quoteName, quoteTable } from './quote.js';
+import { keyJson, rowJson } from './rowJson.js';
+
+export type Found =
+  | { readonly kind: 'row'; readonly after: Buffer }
+  | { readonly kind: 'gone' }
+  /** The row is there, and larger than an image may be. */
+  | { readonly kind: 'too-large' };
+
+export async function readRowByKey(queries: Queries, definition: Definition, key: Buffer): Promise<Found> {
+  const columns = keyColumns(definition);
+  const parts = keyParts(definition, key);
+  const matches = columns.map((column) => `t.${quoteName(column.name)} = ${valueOf(column)}`);
+  const [row] = await queries.rows(
+    `SELECT CAST(${rowJson(definition, 't')} AS BINARY) FROM ${quoteTable(definition.database, definition.table)} t
+      WHERE ${matches.join(' AND ')} AND CAST(${keyJson(definition, 't')} AS BINARY) = ?`,
+    [...columns.map((column, i) => textOf(column, parts[i] ?? '')), key],
+  );
+  if (row === undefined) return { kind: 'gone' };
+  const after = asBytesOrNull(row[0] ?? null);
+  return after === null ? { kind: 'too-large' } : { kind: 'row', after };
+}
+
+/** How a bound text becomes a value of the column's type, exactly. */
+function valueOf(column: Column): string {
+  switch (column.type) {
+    case 'tinyint':
+    case 'smallint':
+    case 'mediumint':
+    case 'int':
+    case 'bigint':
+    case 'year':
+      return `CAST(? AS ${column.unsigned ? 'UNSIGNED' : 'SIGNED'})`;
+    case 'bit':
+      return 'CAST(? AS UNSIGNED)';
+    case 'decimal':
+      return `CAST(? AS DECIMAL(${column.precision ?? 65},${column.scale ?? 0}))`;
+    case 'float':
+    case 'double':
+      return 'CAST(? AS DOUBLE)';
+    case 'binary':
+    case 'varbinary':
+    case 'tinyblob':
+    case 'blob':
+    case 'mediumblob':
+    case 'longblob':
+      return 'FROM_BASE64(?)';
+    default:
+      return '?';
+  }
+}
+
+function textOf(column: Column, text: string): string {
+  if (column.type === 'bit' && column.precision === 1) return text === 'true' ? '1' : '0';
+  // The session is in UTC, where MySQL wants no zone.
+  return column.type === 'timestamp' ? text.replace(/Z$/, '') : text;
+}
