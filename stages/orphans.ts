@@ -11,8 +11,11 @@ import { logDelete, logWhere } from '../stores/mysql/copyRows.js';
 import { atKeyText, keysAt, keysWithoutRow } from '../stores/mysql/keyLookup.js';
 import { asCopyOwner, isPassing, type CopyContext } from './copyState.js';
 
+/** What the pass needs of a store. */
+export type KeySource = Pick<Store, 'scanKeys'>;
+
 /** Returns when every store was looked through, or at an abort. Safe to begin again. */
-export async function removeOrphans(context: CopyContext, stores: readonly Store[]): Promise<void> {
+export async function removeOrphans(context: CopyContext, stores: readonly KeySource[]): Promise<void> {
   const { config, definition, stateDatabase, tableId, mysql, signal } = context;
   const target = targetOf(definition.table, config);
   for (const store of stores) {
@@ -34,7 +37,7 @@ export async function removeOrphans(context: CopyContext, stores: readonly Store
 }
 
 /** Whether any store holds a key of the table: without one, a copy leaves no orphans. */
-export async function storesHoldKeys(context: CopyContext, stores: readonly Store[]): Promise<boolean> {
+export async function storesHoldKeys(context: CopyContext, stores: readonly KeySource[]): Promise<boolean> {
   const target = targetOf(context.definition.table, context.config);
   for (const store of stores) {
     for await (const keys of store.scanKeys(target, context.definition)) {

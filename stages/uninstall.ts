@@ -1,5 +1,6 @@
 /** Takes lockstep out of MySQL: triggers first, without blocking writers, then its own database. Stores keep their data. */
 import { problemsAsError } from '../core/problem.js';
+import { hasMigrations } from '../stores/mysql/migrate.js';
 import { quoteName } from '../stores/mysql/quote.js';
 import { readMeta } from '../stores/mysql/state.js';
 import { patiently, readTriggers, triggerSession } from '../stores/mysql/triggerInstall.js';
@@ -31,9 +32,10 @@ export async function uninstall(deps: TablesDeps, beat: () => void = () => undef
       beat();
       await patiently(mysql, session, dropTrigger(database, trigger.name), Date.now() + patienceMs);
     }
-    // Only what lockstep made is dropped with the database's name on it.
-    if (meta !== null) await mysql.run(`DROP DATABASE IF EXISTS ${quoteName(stateDatabase)}`);
-    return { triggers: ours.length, stateDropped: meta !== null };
+    // An installation that was interrupted before its claim is lockstep's all the same; anyone else's database is not.
+    const stateDropped = meta !== null || (await hasMigrations(mysql, stateDatabase));
+    if (stateDropped) await mysql.run(`DROP DATABASE IF EXISTS ${quoteName(stateDatabase)}`);
+    return { triggers: ours.length, stateDropped };
   } finally {
     session.destroy();
   }

@@ -21,7 +21,6 @@ const byNumber: Readonly<Record<number, ErrorCode>> = {
   1370: 'LS-MYSQL-PRIVILEGE',
   1410: 'LS-MYSQL-PRIVILEGE',
   1419: 'LS-MYSQL-TRUST',
-  1290: 'LS-MYSQL-READ-ONLY',
   1836: 'LS-MYSQL-READ-ONLY',
   1205: 'LS-MYSQL-LOCK-WAIT',
   3572: 'LS-MYSQL-LOCK-WAIT',
@@ -80,9 +79,17 @@ export function mysqlFailure(error: unknown, where: string): LockstepError {
   const name = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
   const errno = errorNumber(error);
   const code =
-    byNumber[errno] ?? byName[name] ?? (lostConnection(error) ? 'LS-MYSQL-UNREACHABLE' : 'LS-MYSQL-STATEMENT');
+    (forReadOnly(errno, error) ? 'LS-MYSQL-READ-ONLY' : undefined) ??
+    byNumber[errno] ??
+    byName[name] ??
+    (lostConnection(error) ? 'LS-MYSQL-UNREACHABLE' : 'LS-MYSQL-STATEMENT');
   const text = quotesValues.has(errno) ? name : error.message === '' ? name : error.message;
   return new LockstepError(code, `MySQL at ${where}: ${text}`, { details: { errno, name } });
+}
+
+/** 1290 names whichever server option forbids the statement. */
+function forReadOnly(errno: number, error: Error): boolean {
+  return errno === 1290 && /read-only/.test(error.message);
 }
 
 /** The driver reports some states of a dead connection by text alone. */

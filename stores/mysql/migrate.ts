@@ -8,7 +8,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LockstepError } from '../../core/errors.js';
-import { asCount, asText } from './cell.js';
+import { asCount } from './cell.js';
 import type { Mysql, Queries } from './connection.js';
 import { errorNumber } from './failure.js';
 import { quoteName } from './quote.js';
@@ -36,12 +36,18 @@ export async function migrate(mysql: Mysql): Promise<void> {
   }
 }
 
-/** The state database, and whether its tables are ours: false when a migration would meet someone else's. */
+/** False where a migration would meet someone else's tables. */
 export async function stateDatabaseIsOurs(queries: Queries, database: string): Promise<boolean> {
-  const rows = await queries.rows('SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?', [
-    database,
-  ]);
-  return rows.length === 0 || rows.some((row) => asText(row[0]) === 'migrations');
+  const [row] = await queries.rows('SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?', [database]);
+  return asCount(row?.[0]) === 0 || (await hasMigrations(queries, database));
+}
+
+export async function hasMigrations(queries: Queries, database: string): Promise<boolean> {
+  const rows = await queries.rows(
+    `SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'migrations'`,
+    [database],
+  );
+  return rows.length > 0;
 }
 
 async function takeTurn(queries: Queries, database: string): Promise<void> {
