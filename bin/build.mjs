@@ -1,3 +1,4 @@
+/// <reference types="node" />
 // `npm run build`: everything that lies in dist/, one step after the other. A new step is a new entry in `steps`.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -51,7 +52,7 @@ function isKept(entry) {
 
 /** A worker that bundles its workflows itself starts 1.7 s later. */
 async function bundleWorkflows() {
-  const { bundleWorkflowCode, DefaultLogger } = createRequire(join(root, 'package.json'))('@temporalio/worker');
+  const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
   const { code } = await bundleWorkflowCode({
     workflowsPath: join(dist, 'workflows', 'index.js'),
     logger: new DefaultLogger('WARN'),
