@@ -1,5 +1,5 @@
 /** Key text `{"pk1":…}` taken apart: each part as it stands in row JSON, strings unquoted. */
-import type { Definition } from './definition.js';
+import { keyColumns, type Column, type Definition } from './definition.js';
 import { nameBytes, quote, scanMembers, stringAt } from './jsonScan.js';
 
 export interface KeyShape {
@@ -39,4 +39,31 @@ export function keyParts(definition: Definition, key: Buffer): string[] {
     const [start, end] = [spans[2 * i] ?? 0, spans[2 * i + 1] ?? 0];
     return key[start] === quote ? stringAt(key, start, end) : key.toString('latin1', start, end);
   });
+}
+
+/** Types whose key part stands bare in key text; all others are JSON strings. */
+function isBare(column: Column): boolean {
+  switch (column.type) {
+    case 'tinyint':
+    case 'smallint':
+    case 'mediumint':
+    case 'int':
+    case 'bigint':
+    case 'year':
+    case 'float':
+    case 'double':
+    case 'bit':
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** The way back: parts as `keyParts` gives them → key text. */
+export function keyTextOf(definition: Definition, parts: readonly string[]): string {
+  const members = keyColumns(definition).map((column, i) => {
+    const part = parts[i] ?? '';
+    return `${JSON.stringify(column.name)}:${isBare(column) ? part : JSON.stringify(part)}`;
+  });
+  return `{${members.join(',')}}`;
 }

@@ -44,6 +44,8 @@ export interface Batch {
   readonly moves: readonly Move[];
   /** Totals of this shard after the batch, for status; stored beside the position. */
   readonly progress: Progress;
+  /** The shard's gaps after the batch, when it passes over a new one; else null and they stay. */
+  readonly gaps: readonly string[] | null;
 }
 
 export interface Progress {
@@ -100,9 +102,10 @@ export interface BatchLimits {
   readonly inFlight: number;
 }
 
-/** What a look at the store shows: still ours, another's, emptied, or tables gone. */
+/** What a look at the store shows: still ours, fallen back to an older state of ours, another's, emptied, or tables gone. */
 export type Holding =
   | { readonly kind: 'held' }
+  | { readonly kind: 'stale' }
   | { readonly kind: 'fenced' }
   | { readonly kind: 'lost' }
   | { readonly kind: 'tables-lost'; readonly tables: readonly string[] };
