@@ -143,6 +143,14 @@ export const errorCodes = {
     retryable: false,
     help: 'The TLS connection to MongoDB failed. Check mongo.tls (ca, cert, key, servername) and that the server speaks TLS.',
   },
+  'LS-MONGO-VERSION': {
+    retryable: false,
+    help: 'lockstep needs MongoDB 6.0 or newer. Upgrade the server.',
+  },
+  'LS-MONGO-STANDALONE': {
+    retryable: false,
+    help: 'lockstep writes in transactions, which a standalone MongoDB does not have. Start mongod with --replSet and run rs.initiate() once; a set of one member is enough.',
+  },
   'LS-MONGO-WRITE': {
     retryable: true,
     help: 'MongoDB refused a write for a reason that is not the data of one row; the message names it. The batch is tried again until it succeeds.',
@@ -162,6 +170,10 @@ export const errorCodes = {
   'LS-REDIS-WRITE': {
     retryable: true,
     help: 'Redis refused a write (read-only replica, disk full, still loading); the message names the reason. The batch is tried again until it succeeds.',
+  },
+  'LS-REDIS-VERSION': {
+    retryable: false,
+    help: 'lockstep needs Redis 7.0 or newer, whose scripts are refused as a whole when memory is short. Upgrade the server.',
   },
   'LS-REDIS-CLUSTER': {
     retryable: false,
@@ -202,6 +214,10 @@ export const errorCodes = {
   'LS-TABLE-CAPTURED-TWICE': {
     retryable: false,
     help: 'Another lockstep state database captures the same tables. Exclude them here (tables.exclude), or uninstall the other pipeline; triggers left behind by a dropped one are removed with DROP TRIGGER.',
+  },
+  'LS-TABLE-LEFT-OUT': {
+    retryable: false,
+    help: 'The table is not captured, for the reason given. Change the table as the message says, or name it in tables.exclude to have it in peace.',
   },
   'LS-TABLES-NONE': {
     retryable: false,
@@ -250,6 +266,18 @@ export const errorCodes = {
   'LS-PIPELINE-RUNNING': {
     retryable: false,
     help: 'The pipeline must not run for this. `lockstep stop` ends it.',
+  },
+  'LS-PIPELINE-PAUSED': {
+    retryable: false,
+    help: 'The pipeline is paused: the stores are left alone. `lockstep resume` lets it go on.',
+  },
+  'LS-WAIT-TIMEOUT': {
+    retryable: true,
+    help: 'Not everything reached the stores in time; the message names who is behind. `lockstep status` shows lag and problems; a longer --timeout waits longer.',
+  },
+  'LS-WAIT-INCOMPLETE': {
+    retryable: false,
+    help: 'Everything else is in the stores, but the tables named are paused or hold parked keys. `lockstep resume TABLE` lets a paused table go on; `lockstep status` tells why keys are parked.',
   },
   'LS-PIPELINE-NO-WORKER': {
     retryable: true,

@@ -21,6 +21,8 @@ export interface WaitDeps {
   readonly stateDatabase: string;
   readonly stores: readonly Pick<Store, 'name' | 'readState'>[];
   readonly shards: number;
+  /** Topics of tables that nobody waits for, because they are paused. */
+  readonly leftOut?: ReadonlySet<string>;
 }
 
 export type WaitOutcome =
@@ -66,7 +68,8 @@ export async function awaitMarker(
   return { kind: 'stopped' };
 }
 
-async function storesBehind({ stores, shards }: WaitDeps, vector: OffsetVector): Promise<Behind[]> {
+async function storesBehind({ stores, shards, leftOut }: WaitDeps, all: OffsetVector): Promise<Behind[]> {
+  const vector = new Map([...all].filter(([name]) => leftOut?.has(splitPartitionName(name).topic) !== true));
   const looked = await Promise.all(
     stores.map(async (store) => {
       const states = await Promise.all(Array.from({ length: shards }, (_, shard) => store.readState(shard)));

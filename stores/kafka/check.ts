@@ -1,11 +1,14 @@
 /** Everything about the Kafka side that would stop a pipeline, found before anything is created. */
 import type { Config } from '../../core/config.js';
-import { tableTopic } from '../../core/names.js';
+import { ownTopic, tableTopic } from '../../core/names.js';
 import { problem, problemOf, type Problem } from '../../core/problem.js';
+import { decodeState, stateKey } from '../../core/stateRecord.js';
 import { createClient, kafkaError } from './client.js';
+import { openReader } from './reader.js';
 import { dataTopic, ensureTopics, ownTopics } from './topics.js';
 
-export async function checkKafka({ kafka, mysql }: Pick<Config, 'kafka' | 'mysql'>): Promise<readonly Problem[]> {
+export async function checkKafka(config: Config): Promise<readonly Problem[]> {
+  const { kafka, mysql } = config;
   const where = kafka.brokers.join(', ');
   const admin = createClient(kafka, 'lockstep-check').admin();
   try {
@@ -17,11 +20,27 @@ export async function checkKafka({ kafka, mysql }: Pick<Config, 'kafka' | 'mysql
     const own = ownTopics(kafka).filter(({ topic }) => existing.includes(topic));
     // All of them exist: nothing is created, only compared.
     await ensureTopics(kafka, [...own, ...data]);
-    return replicationProblems(kafka.replicationFactor, brokers.length);
+    const taken = own.length === 0 ? [] : await ownerProblems(config);
+    return [...taken, ...replicationProblems(kafka.replicationFactor, brokers.length)];
   } catch (error) {
     return [problemOf(kafkaError(error, `use Kafka at ${where}`))];
   } finally {
     await admin.disconnect();
+  }
+}
+
+/** The state record names the pipeline and the source that the topics belong to. */
+async function ownerProblems({ kafka, mysql, pipeline }: Config): Promise<readonly Problem[]> {
+  const reader = openReader(kafka, { clientId: 'lockstep-check' });
+  try {
+    const record = await reader.lastCommitted(ownTopic(kafka.topicPrefix, 'state'), stateKey);
+    if (record === null || record.value === null) return [];
+    const owner = decodeState(record.value);
+    if (owner.pipeline === pipeline && owner.database === mysql.database) return [];
+    const text = `the topics ${kafka.topicPrefix}.… belong to pipeline ${owner.pipeline} of database ${owner.database}`;
+    return [problem('LS-KAFKA-PREFIX-TAKEN', text)];
+  } finally {
+    await reader.close();
   }
 }
 

@@ -1,0 +1,103 @@
+/** `lockstep start`: proves first that everything is in place, then starts the pipeline's workflow. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import type { Config } from '../core/config.js';
+import { codeOf, LockstepError } from '../core/errors.js';
+import { errorsAmong, problemsAsError } from '../core/problem.js';
+import type { PipelineClient } from '../workers/pipelineClient.js';
+import type { PipelineView } from '../workflows/messages.js';
+import {
+  addCommand,
+  configOf,
+  printResult,
+  say,
+  withConfig,
+  withJson,
+  type FileOption,
+  type JsonOption,
+} from './command.js';
+import { problemLines } from './problems.js';
+import { copyLine } from './statusText.js';
+
+type Options = FileOption & JsonOption & { readonly wait?: true };
+
+const pollMs = 250;
+const sayEveryMs = 2_000;
+/** A worker is often started beside `start --wait`: it gets this long to appear. */
+const workerPatienceMs = 60_000;
+
+export function addStart(program: Command): void {
+  const command = addCommand(program, {
+    name: 'start',
+    summary: 'Checks every server, then starts the pipeline. A worker (`lockstep worker`) does the work.',
+    examples: ['lockstep start', 'lockstep start --wait   # returns when every table is copied and streaming'],
+  }).option('--wait', 'return when every table is copied and streaming');
+  withJson(withConfig(command)).action(async (options: Options) => {
+    const config = await configOf(options);
+    const { withPipeline } = await import('./pipeline.js');
+    const started = await withPipeline(config, async (pipeline) => {
+      if ((await pipeline.view().catch(noAnswer)) === null) await proveReady(config);
+      const outcome = await pipeline.start();
+      say(outcome === 'started' ? `pipeline ${config.pipeline} started` : `pipeline ${config.pipeline} runs already`);
+      if (options.wait === true) await untilStreaming(pipeline);
+      return outcome;
+    });
+    const streaming = options.wait === true;
+    const words = streaming ? 'every table is copied and streaming' : 'lockstep status --watch shows how it goes';
+    printResult(options, { pipeline: config.pipeline, started, streaming }, words);
+  });
+}
+
+/** No worker answers for a pipeline that runs: it is there all the same. */
+function noAnswer(error: unknown): 'silent' {
+  if (codeOf(error) === 'LS-PIPELINE-NO-WORKER') return 'silent';
+  throw error;
+}
+
+async function proveReady(config: Config): Promise<void> {
+  const { checkEverything } = await import('./doctor.js');
+  const problems = await checkEverything(config);
+  const errors = errorsAmong(problems);
+  const warnings = problems.filter((problem) => !errors.includes(problem));
+  if (warnings.length > 0) say(problemLines(warnings));
+  const error = problemsAsError(errors);
+  if (error !== undefined) throw error;
+}
+
+async function untilStreaming(pipeline: PipelineClient): Promise<void> {
+  const startedAt = Date.now();
+  let answeredAt = Date.now();
+  let saidAt = 0;
+  for (;;) {
+    const view = await pipeline.view().catch(noAnswer);
+    if (view === 'silent') {
+      if (Date.now() - answeredAt > workerPatienceMs) {
+        throw new LockstepError('LS-PIPELINE-NO-WORKER', `no worker answered for ${workerPatienceMs / 1000} s`);
+      }
+    } else {
+      answeredAt = Date.now();
+      if (view === null) throw await whyEnded(pipeline);
+      if (view.stage === 'streaming') return;
+      if (view.stage === 'paused')
+        throw new LockstepError('LS-USAGE', 'the pipeline is paused; lockstep resume lets it go on');
+    }
+    if (Date.now() - saidAt >= sayEveryMs && Date.now() - startedAt >= sayEveryMs) {
+      saidAt = Date.now();
+      say(view === 'silent' ? 'waiting for a worker: lockstep worker starts one' : progressLine(view));
+    }
+    await sleep(pollMs);
+  }
+}
+
+async function whyEnded(pipeline: PipelineClient): Promise<LockstepError> {
+  const ended = await pipeline.ended();
+  return ended instanceof LockstepError
+    ? ended
+    : new LockstepError('LS-PIPELINE-NOT-RUNNING', 'the pipeline was stopped');
+}
+
+function progressLine({ stage, status, problems }: PipelineView): string {
+  const copies = (status?.tables ?? []).filter((table) => table.copy !== null).map(copyLine);
+  const troubles = problems.map(({ code, message }) => `${code}: ${message}`);
+  return [`${stage}${copies.length === 0 ? '' : `: ${copies.join('; ')}`}`, ...troubles].join('\n  ');
+}

@@ -1,0 +1,119 @@
+/** `lockstep status`: what the data say, with what the workflow knows besides. Works while anything is down. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import type { Config } from '../core/config.js';
+import { problemOf } from '../core/problem.js';
+import type { OpenProblem, PipelineStatus, Sample } from '../core/status.js';
+import type { ObserveDeps } from '../stages/observe.js';
+import type { PipelineClient } from '../workers/pipelineClient.js';
+import type { PipelineView } from '../workflows/messages.js';
+import { addCommand, configOf, withConfig, withJson, type FileOption, type JsonOption } from './command.js';
+import { statusText } from './statusText.js';
+
+type Options = FileOption & JsonOption & { readonly watch?: true };
+
+const watchEveryMs = 1_000;
+/** A watcher sees the rates of this long, so that they move with what happens. */
+const watchWindowMs = 10_000;
+
+export function addStatus(program: Command): void {
+  const command = addCommand(program, {
+    name: 'status',
+    summary: 'Stage, lag, throughput and open problems, for each table and store.',
+    examples: ['lockstep status', 'lockstep status --watch', 'lockstep status --json | jq .stores'],
+  }).option('--watch', 'again every second until stopped');
+  withJson(withConfig(command)).action(async (options: Options) => {
+    const config = await configOf(options);
+    const { withClients } = await import('./clients.js');
+    await withClients(config, async (clients) => {
+      const look = await openLook(config, clients);
+      try {
+        if (options.watch === true) await watch(look, options);
+        else print((await look.now()).status, options);
+      } finally {
+        await look.close();
+      }
+    });
+  });
+}
+
+interface Look {
+  now(): Promise<{ readonly status: PipelineStatus; readonly sample: Sample }>;
+  close(): Promise<void>;
+}
+
+async function openLook(config: Config, clients: ObserveDeps): Promise<Look> {
+  const { observe } = await import('../stages/observe.js');
+  const pipeline = await connect(config);
+  const samples: Sample[] = [];
+  return {
+    async now() {
+      const { view, problems } = await viewOf(pipeline);
+      const since = samples[0] ?? view?.since ?? null;
+      const { paused = false, pausedTables = [] } = view ?? {};
+      const observation = await observe(clients, { since, paused, pausedTables, problems });
+      samples.push(observation.sample);
+      while (samples[0] !== undefined && samples[0].at < observation.sample.at - watchWindowMs) samples.shift();
+      return { ...observation, status: { ...observation.status, stage: stageOf(observation.status, view) } };
+    },
+    close: async () => {
+      if ('close' in pipeline) await pipeline.close();
+    },
+  };
+}
+
+/** A Temporal that is down is a problem among others: the data can still be read. */
+async function connect(config: Config): Promise<PipelineClient | OpenProblem> {
+  const { openPipelineClient } = await import('../workers/pipelineClient.js');
+  return openPipelineClient(config).catch(problemOf);
+}
+
+/** `undefined`: nobody could say whether the pipeline runs. */
+interface Known {
+  readonly view: PipelineView | null | undefined;
+  readonly problems: readonly OpenProblem[];
+}
+
+async function viewOf(pipeline: PipelineClient | OpenProblem): Promise<Known> {
+  if (!('view' in pipeline)) return { view: undefined, problems: [pipeline] };
+  try {
+    const view = await pipeline.view();
+    if (view !== null) return { view, problems: workflowProblems(view) };
+    const ended = await pipeline.ended();
+    return { view, problems: ended instanceof Error ? [problemOf(ended)] : [] };
+  } catch (error) {
+    return { view: undefined, problems: [problemOf(error)] };
+  }
+}
+
+/** What its newest look found is looked at again now. */
+function workflowProblems({ problems, status }: PipelineView): readonly OpenProblem[] {
+  const seen = new Set((status?.problems ?? []).map((found) => JSON.stringify(found)));
+  return problems.filter((found) => !seen.has(JSON.stringify(found)));
+}
+
+/** The data tell copying from streaming; only the workflow knows whether it runs at all. */
+function stageOf(status: PipelineStatus, view: PipelineView | null | undefined): PipelineStatus['stage'] {
+  if (view === null) return 'stopped';
+  if (view?.stage === 'starting' || view?.stage === 'stopping') return view.stage;
+  return status.stage;
+}
+
+async function watch(look: Look, options: Options): Promise<void> {
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort();
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  const repaint = process.stdout.isTTY && options.json !== true;
+  while (!stop.signal.aborted) {
+    const { status } = await look.now();
+    // Painted over, line by line: clearing first would flicker.
+    if (repaint) process.stdout.write(`\u001b[H${statusText(status).replaceAll('\n', '\u001b[K\n')}\u001b[K\n\u001b[J`);
+    else print(status, options);
+    await sleep(watchEveryMs, undefined, { signal: stop.signal }).catch(() => undefined);
+  }
+}
+
+function print(status: PipelineStatus, options: JsonOption): void {
+  process.stdout.write(options.json === true ? `${JSON.stringify(status)}\n` : `${statusText(status)}\n`);
+}
