@@ -105,7 +105,7 @@ function notNullJson(column: Column, n: string): string {
     case 'geometrycollection':
       return `CONCAT('{"srid":',CONV(HEX(REVERSE(SUBSTR(${n},1,4))),16,10),',"wkb":',${base64(`SUBSTR(${n},5)`)},'}')`;
     default:
-      return wide.has(column.charset ?? '') ? `JSON_QUOTE(CONVERT(${n} USING utf8mb4))` : `JSON_QUOTE(${n})`;
+      return wide.has(column.charset ?? 'binary') ? `JSON_QUOTE(CONVERT(${n} USING utf8mb4))` : `JSON_QUOTE(${n})`;
   }
 }
 
@@ -114,7 +114,7 @@ function base64(n: string): string {
   return `CONCAT('"',REPLACE(TO_BASE64(${n}),'\\n',''),'"')`;
 }
 
-/** Character sets that JSON_QUOTE cannot take as they are. */
+/** Character sets that JSON_QUOTE cannot take as they are. ENUM and SET in `binary` show none at all. */
 const wide = new Set(['ucs2', 'utf16', 'utf16le', 'utf32', 'binary']);
 
 /** With (M,D) or ZEROFILL the printed text is not the stored value. */
@@ -128,20 +128,7 @@ function isBoolean(column: Column): boolean {
 
 /** Types whose value can exceed what an image may hold. */
 function isLarge(column: Column): boolean {
-  switch (column.type) {
-    case 'mediumtext':
-    case 'longtext':
-    case 'mediumblob':
-    case 'longblob':
-    case 'json':
-      return true;
-    default:
-      return isGeometry(column);
-  }
-}
-
-function isGeometry(column: Column): boolean {
-  return /^(?:geometry|point|linestring|polygon|multi(?:point|linestring|polygon)|geom(?:etry)?collection)$/.test(
+  return /^(?:(?:medium|long)(?:text|blob)|json|geometry|point|linestring|polygon|multi\w+|geom\w*collection)$/.test(
     column.type,
   );
 }
