@@ -11,9 +11,9 @@ export interface Floor {
 
 export const noFloor: Floor = { at: 0, next: null };
 
-/** A look at the open transactions; null when they cannot be seen: then the floor stays. highestSeen: seq read so far. */
+/** A look at the open transactions; null when they cannot be told now: nothing moves. highestSeen: seq read so far. */
 export function afterTransactions(floor: Floor, open: ReadonlySet<string> | null, highestSeen: number): Floor {
-  if (open === null) return { at: floor.at, next: null };
+  if (open === null) return floor;
   if (floor.next === null) {
     return highestSeen >= floor.at ? { ...floor, next: { upTo: highestSeen, open, ended: open.size === 0 } } : floor;
   }

@@ -2,7 +2,7 @@
  * The pipeline's topics: made on purpose, with stated settings, never by accident of a first write. What already exists
  * is compared, not changed: a partition count or a cleanup policy that differs would lose order or events.
  */
-import { ConfigResourceTypes, type Admin } from 'kafkajs';
+import type { Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../core/config.js';
 import { LockstepError } from '../../core/errors.js';
 import { ownTopic } from '../../core/names.js';
@@ -103,6 +103,8 @@ export function topicSettings(config: KafkaConfig, kind: TopicSpec['kind']): Rec
       };
 }
 
+/** kafkajs exports its enum of these in a way that Node's loader of CommonJS modules cannot see. */
+const topicResource = 2;
 const compared = ['cleanup.policy', 'compression.type', 'max.message.bytes'];
 
 async function describe(
@@ -113,7 +115,7 @@ async function describe(
   const { topics } = await admin.fetchTopicMetadata({ topics: specs.map(({ topic }) => topic) });
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: specs.map(({ topic }) => ({ type: ConfigResourceTypes.TOPIC, name: topic, configNames: compared })),
+    resources: specs.map(({ topic }) => ({ type: topicResource, name: topic, configNames: compared })),
   });
   const facts = new Map<string, { partitions: number; maxMessageBytes: number }>();
   const wrong: string[] = [];

@@ -5,9 +5,10 @@
  */
 import type { LoggedChange, LoggedOp } from '../../core/event.js';
 import type { RowName } from '../../core/stateRecord.js';
-import { LockstepError } from '../../core/errors.js';
+import { codeOf, LockstepError } from '../../core/errors.js';
 import { asBytes, asBytesOrNull, asCount, asText, type Row } from './cell.js';
 import type { Queries, Session } from './connection.js';
+import { errorNumber } from './failure.js';
 import { quoteTable } from './quote.js';
 
 /** Images above this many bytes are not read with the batch but fetched on their own. */
@@ -119,9 +120,8 @@ export async function removeRows(queries: Queries, stateDatabase: string, rows: 
     await queries.run(deleteStatement(stateDatabase, rows));
     return true;
   } catch (error) {
-    if (error instanceof LockstepError && (error.code === 'LS-MYSQL-LOCK-WAIT' || error.code === 'LS-MYSQL-DEADLOCK')) {
-      return false;
-    }
+    const code = codeOf(error);
+    if (code === 'LS-MYSQL-LOCK-WAIT' || code === 'LS-MYSQL-DEADLOCK') return false;
     throw error;
   }
 }
@@ -196,7 +196,8 @@ export function seqRuns(rows: readonly { readonly seq: number }[]): SeqRun[] {
 
 /**
  * Transactions that are open now, read-only entries too: one that has only just got a seq may still look so. By thread
- * and start instead of by transaction id, which changes at a transaction's first write. Needs PROCESS; null without it.
+ * and start instead of by transaction id, which changes at a transaction's first write. Null when it cannot be told:
+ * without PROCESS, or while a statement runs whose text MySQL cannot show (3854: bytes that are no utf8mb3).
  */
 export async function openTransactions(
   queries: Queries,
@@ -210,10 +211,12 @@ export async function openTransactions(
     const open = rows.filter((row) => !own.has(asCount(row[0])));
     return new Set(open.map((row) => `${asText(row[0])} ${asText(row[1])} ${asText(row[2])}`));
   } catch (error) {
-    if (error instanceof LockstepError && error.code === 'LS-MYSQL-PRIVILEGE') return null;
+    if (codeOf(error) === 'LS-MYSQL-PRIVILEGE' || errorNumber(error) === cannotConvert) return null;
     throw error;
   }
 }
+
+const cannotConvert = 3854;
 
 /** The seq that a row written now gets: at or below an earlier one, the change log went back in time. */
 export async function probeSeq(queries: Queries, stateDatabase: string): Promise<number> {
@@ -257,7 +260,7 @@ export async function changeLogBytes(queries: Queries, stateDatabase: string): P
     ]);
     if (row !== undefined) return asCount(row[0]);
   } catch (error) {
-    if (!(error instanceof LockstepError) || error.code !== 'LS-MYSQL-PRIVILEGE') throw error;
+    if (codeOf(error) !== 'LS-MYSQL-PRIVILEGE') throw error;
   }
   const [row] = await queries.rows(
     `SELECT DATA_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'change_log'`,
