@@ -59,7 +59,7 @@ const byName: Readonly<Record<string, ErrorCode>> = {
 };
 
 /** Duplicate key, wrong or out-of-range value, too long, check constraint: their messages quote values. */
-const quotesValues = new Set([1062, 1264, 1265, 1292, 1366, 1406, 1411, 1586, 3140, 3141, 3819]);
+const quotesValues = new Set([1062, 1264, 1265, 1292, 1366, 1406, 1411, 1586, 3140, 3141, 3819, 3854]);
 
 /** MySQL's error number, 0 when the error is not from the server. */
 export function errorNumber(error: unknown): number {
