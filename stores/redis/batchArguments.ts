@@ -1,0 +1,109 @@
+/**
+ * A batch as the arguments of the apply script: folded to the last event a key, so each key is touched once. Values go
+ * as they came from Kafka; only the hash layout looks into them.
+ */
+import { codeOf, describeError } from '../../core/errors.js';
+import { foldByTable } from '../../core/fold.js';
+import { keyParts } from '../../core/keyText.js';
+import { redisPart } from '../../core/names.js';
+import { columnText, scanRow } from '../../core/rowJson.js';
+import type { Batch, ParkedKey, StoreEvent } from '../../core/store.js';
+import { gapsField, positionField, positionText, progressFields } from './shardState.js';
+
+export type Argument = string | Buffer;
+
+export interface BatchArguments {
+  readonly head: readonly Argument[];
+  readonly deletes: readonly Argument[];
+  /** Strings, expiring strings, hashes: each list with its number of entries first. */
+  readonly writes: readonly Argument[];
+  readonly onlyDeletes: boolean;
+  readonly parked: readonly ParkedKey[];
+}
+
+export function batchArguments(keyPrefix: string, epoch: number, batch: Batch): BatchArguments {
+  const deletes: Argument[] = [];
+  const strings: Argument[] = [];
+  const expiring: Argument[] = [];
+  const hashes: Argument[] = [];
+  const parked: ParkedKey[] = [];
+  let hashCount = 0;
+  for (const keys of foldByTable(batch.events).values()) {
+    const [any] = keys;
+    if (any === undefined) continue;
+    const { target } = any.last;
+    const head = `${keyPrefix}:${redisPart(target.table)}`;
+    for (const { last } of keys) {
+      try {
+        const key = keyUnder(head, last);
+        if (last.after === null) deletes.push(key);
+        else if (target.redis.layout === 'hash') {
+          hashes.push(...hashEntry(key, last, last.after));
+          hashCount++;
+        } else if (target.redis.ttlMs === null) strings.push(key, last.after);
+        else expiring.push(key, last.after, expiryOf(last, target.redis.ttlMs));
+      } catch (error) {
+        if (codeOf(error) !== 'LS-ROW-JSON') throw error;
+        parked.push({
+          table: target.table,
+          key: last.key.toString('utf8'),
+          reason: describeError(error),
+          seq: last.seq,
+        });
+      }
+    }
+  }
+  const fields = [...progressFields(batch.progress), ...(batch.gaps === null ? [] : gapsField(batch.gaps))];
+  return {
+    head: [
+      String(epoch),
+      ...counted(batch.moves.length, batch.moves.flatMap(moveArguments)),
+      ...counted(fields.length / 2, fields),
+    ],
+    deletes: counted(deletes.length, deletes),
+    writes: [
+      ...counted(strings.length / 2, strings),
+      ...counted(expiring.length / 3, expiring),
+      ...counted(hashCount, hashes),
+    ],
+    onlyDeletes: strings.length + expiring.length + hashes.length === 0,
+    parked,
+  };
+}
+
+function moveArguments({ partition, from, to }: Batch['moves'][number]): string[] {
+  return [positionField(partition), positionText(from), positionText(to)];
+}
+
+export function counted(count: number, list: readonly Argument[]): Argument[] {
+  return [String(count), ...list];
+}
+
+/** `<prefix>:<table>:<k1>[:<k2>…]`. */
+export function keyUnder(head: string, event: Pick<StoreEvent, 'definition' | 'key'>): string {
+  let key = head;
+  for (const part of keyParts(event.definition, event.key)) key += `:${redisPart(part)}`;
+  return key;
+}
+
+/** Absolute, from the time of the change: a replay revives nothing. */
+function expiryOf(event: StoreEvent, ttlMs: number): string {
+  return String(Math.max(1, Math.ceil(event.at + ttlMs)));
+}
+
+function hashEntry(key: string, event: StoreEvent, row: Buffer): Argument[] {
+  const fields = hashFields(event.definition, row);
+  const { ttlMs } = event.target.redis;
+  return [key, ttlMs === null ? '0' : expiryOf(event, ttlMs), String(fields.length), ...fields];
+}
+
+/** Field, value, …: NULL columns are absent. */
+export function hashFields(definition: StoreEvent['definition'], row: Buffer): string[] {
+  const spans = scanRow(definition, row);
+  const fields: string[] = [];
+  definition.columns.forEach((column, i) => {
+    const text = columnText(column, row, spans[2 * i] ?? 0, spans[2 * i + 1] ?? 0);
+    if (text !== null) fields.push(column.name, text);
+  });
+  return fields;
+}

@@ -1,0 +1,146 @@
+/**
+ * The scripts: each is one atomic step. A script looks before it writes, and writes only what may be written twice;
+ * nothing in it can fail half-way: every key is deleted or overwritten whole, so none has a wrong type, and a server
+ * that is out of memory refuses the script at its start.
+ */
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+
+export interface Script {
+  readonly text: string;
+  readonly sha: string;
+}
+
+function script(flags: string, body: string): Script {
+  const text = `#!lua${flags}\n${body}`;
+  return { text, sha: createHash('sha1').update(text).digest('hex') };
+}
+
+/** Lua's unpack has a limit of about 8,000; a thousand keeps its stack small. Even, for pairs. */
+const unpackAtMost = 1000;
+
+/**
+ * KEYS: state hash, parked hash. ARGV: epoch; moves {field, from, to}; state fields {name, value}; deleted keys; strings
+ * {key, value}; expiring strings {key, value, at}; hashes {key, at or 0, n, field, value, …}; parked {name, text};
+ * unparked names: each list led by its number of entries. Positions move last.
+ */
+const applyBody = `
+local at = 1
+local function take()
+  at = at + 1
+  return ARGV[at - 1]
+end
+local function each(width, command, ...)
+  local left = tonumber(take()) * width
+  while left > 0 do
+    local n = math.min(left, ${unpackAtMost})
+    local args = {...}
+    for i = 0, n - 1 do args[#args + 1] = ARGV[at + i] end
+    redis.call(command, unpack(args))
+    at = at + n
+    left = left - n
+  end
+end
+
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then return 'lost' end
+local mine = take()
+if epoch ~= mine then
+  if tonumber(epoch) > tonumber(mine) then return 'fenced' end
+  return 'stale'
+end
+local moves = tonumber(take())
+local moved = {}
+for i = 1, moves do
+  local field, from = take(), take()
+  if (redis.call('HGET', KEYS[1], field) or '0:0') ~= from then return 'stale' end
+  moved[2 * i - 1] = field
+  moved[2 * i] = take()
+end
+local fields = tonumber(take())
+for i = 1, 2 * fields do moved[#moved + 1] = take() end
+
+each(1, 'DEL')
+each(2, 'MSET')
+for i = 1, tonumber(take()) do
+  redis.call('SET', take(), take(), 'PXAT', take())
+end
+for i = 1, tonumber(take()) do
+  local key, expires, n = take(), take(), tonumber(take())
+  redis.call('DEL', key)
+  while n > 0 do
+    local m = math.min(n, ${unpackAtMost})
+    redis.call('HSET', key, unpack(ARGV, at, at + m - 1))
+    at = at + m
+    n = n - m
+  end
+  if expires ~= '0' then redis.call('PEXPIREAT', key, expires) end
+end
+each(2, 'HSET', KEYS[2])
+each(1, 'HDEL', KEYS[2])
+for i = 1, #moved, ${unpackAtMost} do
+  redis.call('HSET', KEYS[1], unpack(moved, i, math.min(i + ${unpackAtMost} - 1, #moved)))
+end
+return 'applied'
+`;
+
+export const applyScript = script('', applyBody);
+/** The same where nothing but deletes is to be done: they free memory, so they go on when there is none. */
+export const applyDeletesScript = script(' flags=allow-oom', applyBody);
+
+/** ARGV: the highest epoch that may be raised, or `inf`. Returns false, `fenced`, or the state hash as a flat list. */
+export const raiseScript = script(
+  ' flags=allow-oom',
+  `
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then return false end
+if ARGV[1] ~= 'inf' and tonumber(epoch) > tonumber(ARGV[1]) then return 'fenced' end
+local mine = tonumber(epoch)
+if ARGV[1] ~= 'inf' and tonumber(ARGV[1]) > mine then mine = tonumber(ARGV[1]) end
+redis.call('HSET', KEYS[1], 'epoch', string.format('%d', mine + 1))
+return redis.call('HGETALL', KEYS[1])
+`,
+);
+
+/** KEYS: state hash, claim. ARGV: pipeline; fields and values. Returns `created`, `there`, or the name of the claimant. */
+export const createScript = script(
+  '',
+  `
+local owner = redis.call('GET', KEYS[2])
+if owner and owner ~= ARGV[1] then return 'claimed:' .. owner end
+redis.call('SET', KEYS[2], ARGV[1])
+if redis.call('EXISTS', KEYS[1]) == 1 then return 'there' end
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+return 'created'
+`,
+);
+
+/** KEYS: state hash. ARGV: epoch; fields and values of everything but progress. Positions not named go. */
+export const repositionScript = script(
+  ' flags=allow-oom',
+  `
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 'elsewhere' end
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if string.sub(field, 1, 2) == 'p:' then redis.call('HDEL', KEYS[1], field) end
+end
+for i = 2, #ARGV, ${unpackAtMost} do
+  redis.call('HSET', KEYS[1], unpack(ARGV, i, math.min(i + ${unpackAtMost} - 1, #ARGV)))
+end
+return 'done'
+`,
+);
+
+/** Runs by its hash; a server that was restarted or failed over learns the text again. */
+export async function run(
+  client: Redis,
+  wanted: Script,
+  keys: readonly string[],
+  args: readonly (string | Buffer | number)[],
+): Promise<unknown> {
+  try {
+    return await client.evalsha(wanted.sha, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return await client.eval(wanted.text, keys.length, ...keys, ...args);
+  }
+}
