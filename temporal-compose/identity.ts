@@ -19,8 +19,10 @@ export function startedFromStat(stat: string): string | undefined {
     .slice(stat.lastIndexOf(')') + 1)
     .trim()
     .split(/\s+/);
-  // A zombie has ended; only its parent has not looked yet.
-  return fields[0] === 'Z' ? undefined : fields[19];
+  // A zombie has ended; only its parent has not looked yet. While other threads of it are ending, it has not: they still
+  // hold its ports and files.
+  const ended = fields[0] === 'Z' && Number(fields[17]) <= 1;
+  return ended ? undefined : fields[19];
 }
 
 /** The identity of a running process, or undefined when there is none of that pid. */
