@@ -13,7 +13,7 @@ export async function apply(input: StreamInput): Promise<void> {
   const { store, shard } = stream;
   const { runApply } = proxyActivities<ApplyActivities>(streamOptions(input.pipeline, store));
   await keepRunning(input, {
-    rests: ({ paused }) => paused,
+    concern: ({ paused, pausedTables }) => (paused ? null : pausedTables.join('\n')),
     run: async ({ pausedTables }) =>
       afterApply(stream, await runApply({ scope: scopeOf(input), store, shard, pausedTables })),
   });

@@ -9,7 +9,7 @@ import { afterCapture } from './verdicts.js';
 export async function capture(input: StreamInput): Promise<void> {
   const { runCapture } = proxyActivities<CaptureActivities>(streamOptions(input.pipeline, 'capture'));
   await keepRunning(input, {
-    rests: () => false,
+    concern: () => '',
     run: async () => afterCapture(await runCapture(scopeOf(input))),
   });
 }

@@ -92,14 +92,22 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
 
   /** Until something happened; meanwhile looks when it is time to, and continues as new when nothing is under way. */
   async function nextEvent(): Promise<void> {
-    if (inbox.length > 0) return;
-    const atRest = state.phase === 'running' && !looking;
-    if (atRest && historyIsLong(input) && allHandlersFinished()) await continueAsNew({ ...input, carried: state });
-    if (atRest && Date.now() >= lookAt) void lookAround();
-    const happened = () => inbox.length > 0 || installFailure !== undefined || lookIsDue();
-    if (looking || state.phase !== 'running') await condition(happened);
+    const happened = () => inbox.length > 0 || installFailure !== undefined || mayContinueAsNew() || isTimeToLook();
+    if (isTimeToLook()) void lookAround();
+    if (state.phase !== 'running' || looking) await condition(happened);
     else await condition(happened, Math.max(1, lookAt - Date.now()));
     if (installFailure !== undefined) throw installFailure;
+    if (mayContinueAsNew()) await continueAsNew({ ...input, carried: state });
+  }
+
+  function isTimeToLook(): boolean {
+    return state.phase === 'running' && !looking && Date.now() >= lookAt;
+  }
+
+  /** Nothing may be under way: what a handler or a look has begun would be lost with this run. */
+  function mayContinueAsNew(): boolean {
+    const atRest = state.phase === 'running' && !looking && inbox.length === 0;
+    return atRest && historyIsLong(input) && allHandlersFinished();
   }
 
   /** Takes an event through the machine and returns when everything it asks for is done. */
@@ -115,10 +123,6 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
     } catch (error) {
       if (error instanceof Error && !isCancellation(error)) installFailure = error;
     }
-  }
-
-  function lookIsDue(): boolean {
-    return state.phase === 'running' && !looking && Date.now() >= lookAt;
   }
 
   async function lookAround(): Promise<void> {

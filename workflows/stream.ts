@@ -35,8 +35,8 @@ export const retryFaultMs = 10_000;
 const wellAfterMs = 5_000;
 
 export interface StreamLoop {
-  /** Whether there is nothing to run under this steering. */
-  rests(steering: Steering): boolean;
+  /** What of the steering matters to a run: it is begun anew when this changes. Null: nothing is to run. */
+  concern(steering: Steering): string | null;
   /** One run of the activity. */
   run(steering: Steering): Promise<Verdict>;
 }
@@ -48,7 +48,7 @@ export async function keepRunning(input: StreamInput, loop: StreamLoop): Promise
   let troubled = false;
 
   setHandler(steerSignal, (to) => {
-    const changed = to.paused !== steering.paused || to.pausedTables.join('\n') !== steering.pausedTables.join('\n');
+    const changed = loop.concern(to) !== loop.concern(steering);
     steering = to;
     if (changed) current?.cancel();
   });
@@ -58,9 +58,9 @@ export async function keepRunning(input: StreamInput, loop: StreamLoop): Promise
   });
 
   while (!draining) {
-    setCurrentDetails(loop.rests(steering) ? 'Paused.' : 'Running.');
-    if (loop.rests(steering)) {
-      await condition(() => draining || !loop.rests(steering));
+    setCurrentDetails(rests() ? 'Paused.' : 'Running.');
+    if (rests()) {
+      await condition(() => draining || !rests());
       continue;
     }
     const verdict = await runOnce();
@@ -71,6 +71,10 @@ export async function keepRunning(input: StreamInput, loop: StreamLoop): Promise
       await condition(() => draining || steering !== held, verdict.afterMs);
     }
     if (historyIsLong() && !draining && allHandlersFinished()) await continueAsNew({ ...input, steering });
+  }
+
+  function rests(): boolean {
+    return loop.concern(steering) === null;
   }
 
   /** The activity, in a scope of its own, so that steering cancels the run and not the workflow. */

@@ -8,7 +8,7 @@ import { Context } from '@temporalio/activity';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { bundleWorkflowCode, NativeConnection, type Worker } from '@temporalio/worker';
 import type { ApplyRequest, CopyRequest, LookRequest } from '../../activities/contract.js';
-import { runStage, type Run } from '../../activities/run.js';
+import { failingCleanly, runStage, type Run } from '../../activities/run.js';
 import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome } from '../../core/outcome.js';
 import type { PipelineStatus } from '../../core/status.js';
 import { streamId, streamsOf, taskQueue } from '../../core/workflowNames.js';
@@ -63,6 +63,15 @@ export async function untilStopped({ signal, beat }: Run): Promise<{ kind: 'stop
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return { kind: 'stopped' };
+}
+
+/** An activity that fails while the condition holds. */
+export function failing<A extends unknown[], R>(
+  when: () => boolean,
+  error: Error,
+  otherwise: (...args: A) => Promise<R>,
+): (...args: A) => Promise<R> {
+  return (...args) => (when() ? Promise.reject(error) : otherwise(...args));
 }
 
 export async function openRig(stack: Stack): Promise<Rig> {
@@ -146,7 +155,7 @@ function activitiesOf(script: Script): QueueActivities {
   return {
     control: {
       async install() {
-        await script.install(attempt());
+        await failingCleanly(() => script.install(attempt()));
         return { tables: ['one', 'two'] };
       },
       async look(request) {
