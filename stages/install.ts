@@ -58,12 +58,11 @@ async function refuseWhatCannotWork(deps: InstallDeps): Promise<void> {
   const { stateDatabase } = config.mysql;
   refuse(await checkMysql(config.mysql));
   const { serverUuid } = await readServer(mysql);
+  if (!(await stateDatabaseIsOurs(mysql, stateDatabase))) {
+    refuse([problem('LS-STATE-FOREIGN', `database ${stateDatabase} exists and was not made by lockstep`)]);
+  }
   const meta = await readMeta(mysql, stateDatabase);
-  const foreign = (await stateDatabaseIsOurs(mysql, stateDatabase))
-    ? []
-    : [problem('LS-STATE-FOREIGN', `database ${stateDatabase} exists and was not made by lockstep`)];
   refuse([
-    ...foreign,
     ...(meta === null ? [] : metaProblems(meta, deps, serverUuid)),
     ...selectionProblems(await readSource(deps), deps),
   ]);

@@ -35,10 +35,11 @@ import { planTables, type Source, type TablePlan, type TableWork } from './table
 export interface TablesDeps {
   readonly config: Config;
   readonly mysql: Mysql;
+  /** How long one table's triggers are tried for; then the table is reported, and the next look tries again. */
+  readonly patienceMs?: number;
 }
 
-/** How long one table's triggers are tried for; then the table is reported, and the next look tries again. */
-const patienceMs = 15_000;
+const defaultPatienceMs = 5_000;
 
 export async function readSource({ mysql }: TablesDeps): Promise<Source> {
   const { database, stateDatabase } = mysql.config;
@@ -114,7 +115,7 @@ export async function settleTables(
     }
     for (const trigger of plan.strayTriggers) {
       await attempt(trigger, () =>
-        patiently(deps.mysql, session, dropTrigger(deps.mysql.config.database, trigger), soon()),
+        patiently(deps.mysql, session, dropTrigger(deps.mysql.config.database, trigger), soon(deps)),
       );
     }
     for (const table of plan.removed) await removeTable(deps.mysql, deps.mysql.config.stateDatabase, table.id);
@@ -132,11 +133,12 @@ export async function settleTables(
 }
 
 async function settleTable(
-  { mysql }: TablesDeps,
+  deps: TablesDeps,
   session: Session,
   { definition, copy }: TableWork,
   definer: string,
 ): Promise<void> {
+  const { mysql } = deps;
   const { stateDatabase } = mysql.config;
   const id = await mysql.transaction(async (queries) => {
     const tableId = await recordTable(queries, stateDatabase, definition);
@@ -144,7 +146,7 @@ async function settleTable(
     if (copy !== null) await requestCopy(queries, stateDatabase, { ...wish, reason: copy });
     return tableId;
   });
-  await exchangeTriggers(mysql, session, definition, { stateDatabase, tableId: id, definer });
+  await exchangeTriggers(deps, session, definition, { stateDatabase, tableId: id, definer });
   await mysql.transaction(async (queries) => {
     await useDefinition(queries, stateDatabase, id, definitionHash(definition));
     await releaseCopy(queries, stateDatabase, id);
@@ -152,20 +154,21 @@ async function settleTable(
 }
 
 async function exchangeTriggers(
-  mysql: Mysql,
+  deps: TablesDeps,
   session: Session,
   definition: Definition,
   scope: TriggerScope,
 ): Promise<void> {
+  const { mysql } = deps;
   const { table } = definition;
   const { database } = mysql.config;
   const expected = triggersOf(definition, scope);
   const listed = (await readTriggers(mysql, database, table)).get(table) ?? [];
   const installed = await withExactBodies(mysql, database, listed, expected);
   const difference = compareTriggers(table, expected, installed, scope.stateDatabase);
-  await applyDifference(mysql, session, difference, soon());
+  await applyDifference(mysql, session, difference, soon(deps));
 }
 
-function soon(): number {
-  return Date.now() + patienceMs;
+function soon({ patienceMs }: TablesDeps): number {
+  return Date.now() + (patienceMs ?? defaultPatienceMs);
 }

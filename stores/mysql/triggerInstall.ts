@@ -8,18 +8,16 @@ import { LockstepError } from '../../core/errors.js';
 import { asText } from './cell.js';
 import type { Mysql, Queries, Session } from './connection.js';
 import { errorNumber } from './failure.js';
-import { within } from './patience.js';
+import { givingWay } from './patience.js';
 import { quoteTable } from './quote.js';
 import { createTrigger, dropTrigger, type Trigger, type TriggerEvent } from './triggers.js';
 import type { InstalledTrigger, TriggerDifference } from './triggerState.js';
 
 /**
- * How long a statement may wait for the table's metadata lock at first and at most. While it waits, the application's next
- * statements queue behind it; MySQL's own limit has whole seconds only, so the statement is killed from beside. It grows,
- * so that a slow disk gets its DDL through.
+ * How long a statement may wait for the table's metadata lock: while it does, the application's next statements queue
+ * behind it. MySQL's own limit has whole seconds only, so the statement is killed from beside.
  */
-const firstPatienceMs = 150;
-const lastPatienceMs = 900;
+const patienceMs = 100;
 
 /** Every trigger of the database, or of one table, by table. */
 export async function readTriggers(
@@ -122,13 +120,12 @@ export async function applyDifference(
 export async function patiently(mysql: Mysql, session: Session, sql: string, deadline: number): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
-      const patienceMs = Math.min(lastPatienceMs, firstPatienceMs * 1.2 ** attempt);
-      await within(mysql, session, patienceMs, () => session.run(sql));
+      await givingWay(mysql, session, patienceMs, () => session.run(sql));
       return;
     } catch (error) {
       const waited = error instanceof LockstepError && error.code === 'LS-MYSQL-LOCK-WAIT';
       if (!waited || Date.now() > deadline) throw error;
     }
-    await sleep(Math.min(1_000, 50 * 2 ** attempt));
+    await sleep(Math.min(2_000, 300 * 2 ** attempt));
   }
 }
