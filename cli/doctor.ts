@@ -23,8 +23,9 @@ export function addDoctor(program: Command): void {
     const config = await configOf(options);
     const problems = await checkEverything(config);
     const errors = errorsAmong(problems).length;
-    const words = problems.length === 0 ? 'everything is in place' : problemLines(problems);
-    printResult(options, { ok: errors === 0, problems }, words);
+    const words =
+      errors === 0 ? 'ready: every server has what the pipeline needs' : `not ready: ${errors} to set right`;
+    printResult(options, { ok: errors === 0, problems }, [problemLines(problems), words].join('\n').trim());
     if (errors > 0) process.exitCode = 1;
   });
 }

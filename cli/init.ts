@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Config } from '../core/config.js';
 import { parseConfig } from '../core/configFile.js';
-import { LockstepError } from '../core/errors.js';
+import { codeOf, LockstepError } from '../core/errors.js';
 import { splitUri } from '../core/uri.js';
 import type { LeftOut } from '../stores/mysql/eligibility.js';
 import { addCommand, printResult, withJson, type JsonOption } from './command.js';
@@ -42,14 +42,24 @@ export function addInit(program: Command): void {
 
 async function init(options: Options): Promise<void> {
   const { file, env, variables } = fileOf(options);
-  const config = parseConfig(initFileText(file), options.output, { env, readSecret: noSecret });
+  const config = configFrom(file, env);
   const { tables, leftOut, stateDatabase } = await look(config);
   const text = initFileText({ ...file, tables, leftOut, stateDatabase });
   // What is written must be what lockstep reads.
-  parseConfig(text, options.output, { env, readSecret: noSecret });
+  configFrom({ ...file, tables, leftOut, stateDatabase }, env);
   await write(options, text);
   const result = { file: options.output, pipeline: file.pipeline, tables, leftOut, variables };
   printResult(options, result, wordsOf(options.output, tables, leftOut, variables));
+}
+
+/** The mistakes of a file that nobody has seen are mistakes of the arguments. */
+function configFrom(file: InitFile, env: Readonly<Record<string, string>>): Config {
+  try {
+    return parseConfig(initFileText(file), 'the command line', { env, readSecret: noSecret });
+  } catch (error) {
+    if (codeOf(error) !== 'LS-CONFIG-INVALID' || !(error instanceof LockstepError)) throw error;
+    throw new LockstepError('LS-USAGE', error.message.replaceAll(/^ {2}line \d+: /gm, '  '), { cause: error });
+  }
 }
 
 function fileOf(options: Options): {

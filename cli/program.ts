@@ -64,7 +64,7 @@ export async function run(args: readonly string[]): Promise<ExitCode> {
   const program = buildProgram();
   try {
     if (args.length === 0) {
-      process.stderr.write(program.helpInformation());
+      program.outputHelp({ error: true });
       return 2;
     }
     await program.parseAsync(args, { from: 'user' });

@@ -78,7 +78,7 @@ function columns(header: readonly string[], rows: readonly (readonly string[])[]
 }
 
 function width(text: string): number {
-  return [...text].length;
+  return Array.from(text).length;
 }
 
 export function count(n: number): string {
