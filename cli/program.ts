@@ -10,7 +10,7 @@ import { addStart } from './start.js';
 import { addStatus } from './status.js';
 import { addStop } from './stop.js';
 import { addUninstall } from './uninstall.js';
-import { version } from './version.js';
+import { version } from '../workers/version.js';
 import { addWait } from './wait.js';
 import { addWorker } from './worker.js';
 

@@ -9,21 +9,28 @@ export function addUpCommand(program: Command): void {
       'Brings up MySQL, MongoDB, Redis, Kafka and Temporal on this machine: by Docker when it answers, else natively.',
     examples: ['lockstep up', 'lockstep up --json > stack.json   # addresses with administrator URIs'],
   });
-  withJson(command).action(async (options: JsonOption) => {
+  withJson(withFolder(command)).action(async (options: JsonOption & FolderOption) => {
     const { up } = await import('./up.js');
-    await up({ json: options.json === true });
+    await up({ json: options.json === true, root: options.dir });
   });
 }
 
 export function addDownCommand(program: Command): void {
-  addCommand(program, {
+  const command = addCommand(program, {
     name: 'down',
     summary: 'Stops the servers that `lockstep up` started.',
     examples: ['lockstep down', 'lockstep down --wipe   # removes their data as well'],
-  })
-    .option('--wipe', 'remove the data of the servers')
-    .action(async (options: { readonly wipe?: true }) => {
-      const { down } = await import('./down.js');
-      await down({ wipe: options.wipe === true });
-    });
+  }).option('--wipe', 'remove the data of the servers');
+  withFolder(command).action(async (options: FolderOption & { readonly wipe?: true }) => {
+    const { down } = await import('./down.js');
+    await down({ wipe: options.wipe === true, root: options.dir });
+  });
+}
+
+interface FolderOption {
+  readonly dir: string;
+}
+
+function withFolder(command: Command): Command {
+  return command.option('--dir <folder>', 'where the state of these servers lies', '.lockstep');
 }

@@ -3,6 +3,8 @@ import type { Config } from '../../core/config.js';
 import { problem, problemOf, type Problem } from '../../core/problem.js';
 import { hostsOf } from '../../core/uri.js';
 import { openRedis, redisError } from './client.js';
+import { claimKey } from './shardState.js';
+import { claimed } from './store.js';
 
 /** Scripts that begin with `#!lua` need it. */
 const oldestMajor = 7;
@@ -16,8 +18,10 @@ export async function checkRedis(config: Config): Promise<readonly Problem[]> {
   client.on('error', (error) => (connectError ??= error));
   try {
     await client.connect();
-    const info = parseInfo(await client.info());
-    return infoProblems(info, where);
+    const problems = infoProblems(parseInfo(await client.info()), where);
+    const owner = await client.get(claimKey(config.redis.keyPrefix));
+    if (owner === null || owner === config.pipeline) return problems;
+    return [...problems, problemOf(claimed(config.redis.keyPrefix, owner))];
   } catch (error) {
     return [problemOf(redisError(connectError ?? error, `use Redis at ${where}`))];
   } finally {
