@@ -1,5 +1,6 @@
 /// <reference types="node" />
-// `npm test` and `npm run demo`, as the first and only command on a fresh clone: installs what is missing, builds, runs.
+// `npm test`, `npm run demo` and `npm run bench`, as the first and only command on a fresh clone: installs what is missing,
+// builds, runs.
 // Plain JavaScript without dependencies, since there are none yet when it starts.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
@@ -12,7 +13,7 @@ const repeatEveryMs = 15_000;
 /** Where the tests leave their result for a machine to read. */
 const report = join(root, '.lockstep', 'report', 'tests.json');
 
-const tasks = { demo, test };
+const tasks = { bench, demo, test };
 
 /** @param {string} text */
 function say(text) {
@@ -20,14 +21,15 @@ function say(text) {
 }
 
 /**
- * Runs a program, saying now and again that it still runs: for as long as it is silent, when it prints by itself.
+ * Runs a program, saying now and again that it still runs, unless it speaks for itself.
  * @param {string} what @param {string} program @param {readonly string[]} args @param {NodeJS.ProcessEnv} [env]
- * @returns {Promise<boolean>} whether it ended well
+ * @param {boolean} [speaks] @returns {Promise<boolean>} whether it ended well
  */
-function run(what, program, args, env = {}) {
+function run(what, program, args, env = {}, speaks = false) {
   say(what);
   const from = Date.now();
-  const timer = setInterval(() => say(`still ${what} (${Math.round((Date.now() - from) / 1000)} s)`), repeatEveryMs);
+  const remind = () => say(`still ${what} (${Math.round((Date.now() - from) / 1000)} s)`);
+  const timer = setInterval(speaks ? () => {} : remind, repeatEveryMs);
   return new Promise((resolve, reject) => {
     const shell = process.platform === 'win32' && program === 'npm';
     const child = spawn(program, args, { cwd: root, stdio: 'inherit', shell, env: { ...process.env, ...env } });
@@ -46,9 +48,12 @@ function run(what, program, args, env = {}) {
   });
 }
 
-/** @param {string} what @param {string} file @param {readonly string[]} args @param {NodeJS.ProcessEnv} [env] */
-function runNode(what, file, args, env) {
-  return run(what, process.execPath, [join(root, file), ...args], env);
+/**
+ * @param {string} what @param {string} file @param {readonly string[]} args @param {NodeJS.ProcessEnv} [env]
+ * @param {boolean} [speaks]
+ */
+function runNode(what, file, args, env, speaks) {
+  return run(what, process.execPath, [join(root, file), ...args], env, speaks);
 }
 
 function requireNode() {
@@ -89,7 +94,13 @@ async function prepare() {
 /** @param {readonly string[]} args */
 async function demo(args) {
   if (!(await prepare())) return false;
-  return await runNode('running the demo', 'dist/demo/main.js', args);
+  return await runNode('running the demo', 'dist/demo/main.js', args, {}, true);
+}
+
+/** @param {readonly string[]} args names of benches; all of them by default */
+async function bench(args) {
+  if (!(await prepare())) return false;
+  return await runNode('measuring', 'dist/bench/run.js', args, {}, true);
 }
 
 /** Types are checked by the build. @returns {Promise<boolean>} */
