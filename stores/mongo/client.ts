@@ -49,7 +49,8 @@ export function mongoError(error: unknown, what: string): LockstepError {
     const shown = code === 'LS-MONGO-ACCESS' ? text : (error.codeName ?? `error ${String(error.code)}`);
     return new LockstepError(code, `cannot ${what}: MongoDB says ${shown}`, options);
   }
-  return new LockstepError('LS-MONGO-UNREACHABLE', `cannot ${what}: ${text}`, options);
+  const code: ErrorCode = error instanceof MongoError ? 'LS-MONGO-UNREACHABLE' : 'LS-INTERNAL';
+  return new LockstepError(code, `cannot ${what}: ${text}`, options);
 }
 
 function detailsOf(error: unknown): Record<string, string | number> {

@@ -1,5 +1,5 @@
 /** Elements of a BSON document as spans of bytes: to compare documents field by field without giving up any type. */
-import { deserialize, type Document } from 'mongodb';
+import { BSON, type Document } from 'mongodb';
 import { malformed } from '../../core/jsonScan.js';
 import { bsonType } from './bsonWriter.js';
 
@@ -71,5 +71,5 @@ function valueLength(document: Buffer, type: number, at: number): number {
 
 /** Values with their types, as the driver's own classes. */
 export function readTyped(document: Buffer): Document {
-  return deserialize(document, { promoteValues: false, promoteLongs: false, promoteBuffers: false });
+  return BSON.deserialize(document, { promoteValues: false, promoteLongs: false, promoteBuffers: false });
 }
