@@ -183,6 +183,10 @@ export const errorCodes = {
     retryable: false,
     help: 'Redis evicts any key under memory pressure (maxmemory-policy allkeys-…): rows and positions would vanish silently. Set maxmemory-policy to noeviction or a volatile-… policy.',
   },
+  'LS-APPLY-DEFINITION': {
+    retryable: true,
+    help: 'An event cites a table definition that the definitions topic does not hold. Apply waits. If the topic was deleted, restart capture: it publishes every definition again before its next event.',
+  },
   'LS-STORE-CLAIMED': {
     retryable: false,
     help: 'Another pipeline already writes here; the message names it. Use another mongo.database or redis.keyPrefix, or uninstall the other pipeline.',
