@@ -55,7 +55,8 @@ async function initialise(context: BeginContext): Promise<Ownership> {
 /** At the log's beginning where the log still has it; else at its end, with everything to be copied. */
 async function firstState({ deps, shard, reader, topics }: BeginContext, lost: boolean): Promise<ShardState> {
   const record = await reader.lastCommitted(ownTopic(deps.config.kafka.topicPrefix, 'state'), stateKey);
-  const incarnation = record?.value == null ? '' : decodeState(record.value).incarnation;
+  const value = record?.value ?? null;
+  const incarnation = value === null ? '' : decodeState(value).incarnation;
   const progress = { applied: 0, lastEventAt: 0, lag: emptyLag() };
   const tails = await readTails(reader, topics);
   const whole = [...tails.values()].every((tail) => tail.beginning === 0);
@@ -65,7 +66,8 @@ async function firstState({ deps, shard, reader, topics }: BeginContext, lost: b
 }
 
 function atEnd([name, { end, last }]: [PartitionName, Tail]): [PartitionName, Position] {
-  const header = last?.header == null ? undefined : decodeHeader(last.header);
+  const text = last?.header ?? null;
+  const header = text === null ? undefined : decodeHeader(text);
   return [name, { offset: end, ordinal: header?.ordinal ?? (end === 0 ? 0 : unknownOrdinal) }];
 }
 
