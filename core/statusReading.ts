@@ -180,14 +180,14 @@ function storeStatus(
 
 /** Ordinals count our records without gaps, so their difference is exact, control records or not. */
 function behind(shards: readonly ShardState[], log: LogReading): number {
+  const current = shards.filter((shard) => shard.incarnation === log.incarnation);
   let missing = 0;
   for (const [topic, ordinals] of log.ordinals) {
     for (const [partition, ordinal] of ordinals.entries()) {
       const name = partitionName(topic, partition);
-      const reached = shards
-        .filter((shard) => shard.incarnation === log.incarnation)
-        .map((shard) => shard.positions.get(name)?.ordinal ?? 0);
-      missing += Math.max(0, ordinal - Math.max(0, ...reached));
+      const reached = current.flatMap((shard) => shard.positions.get(name)?.ordinal ?? []);
+      // A position that was set to the log's end knows its ordinal with the next event.
+      if (!reached.some((at) => at < 0)) missing += Math.max(0, ordinal - Math.max(0, ...reached));
     }
   }
   return missing;

@@ -108,7 +108,20 @@ async function readMysql({ mysql }: ObserveDeps): Promise<typeof noMysql> {
   return { tables, backlog };
 }
 
-async function readLog({ config, reader }: ObserveDeps): Promise<LogReading | null> {
+/** A reader serves one fetch at a time, and one that was given up on may still be under way. */
+const reading = new WeakMap<Reader, Promise<unknown>>();
+
+function readLog(deps: ObserveDeps): Promise<LogReading | null> {
+  const before = reading.get(deps.reader) ?? Promise.resolve();
+  const next = before.then(
+    () => readStateRecord(deps),
+    () => readStateRecord(deps),
+  );
+  reading.set(deps.reader, next);
+  return next;
+}
+
+async function readStateRecord({ config, reader }: ObserveDeps): Promise<LogReading | null> {
   const record = await reader.lastCommitted(ownTopic(config.kafka.topicPrefix, 'state'), stateKey);
   return record === null || record.value === null ? null : decodeState(record.value);
 }
