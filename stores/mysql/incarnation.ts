@@ -24,17 +24,17 @@ export async function acceptIncarnation(
   });
 }
 
-/** Makes copies of the named tables due; those that are not captured any more need none. */
+/** Makes copies of the named tables due, or of every one for null; those that are not captured any more need none. */
 export async function requestCopiesOf(
   mysql: Mysql,
-  tables: ReadonlySet<string>,
+  tables: ReadonlySet<string> | null,
   copies: { readonly reason: CopyReason; readonly newRun: () => string },
 ): Promise<void> {
-  if (tables.size === 0) return;
+  if (tables?.size === 0) return;
   const { stateDatabase } = mysql.config;
   await mysql.transaction(async (queries) => {
     for (const { id, name } of await readCapturedTables(queries, stateDatabase)) {
-      if (!tables.has(name)) continue;
+      if (tables?.has(name) === false) continue;
       await requestCopy(queries, stateDatabase, { tableId: id, run: copies.newRun(), reason: copies.reason });
     }
   });
