@@ -38,11 +38,13 @@ function run(what, program, args, env = {}, speaks = false) {
     process.on('SIGINT', wait);
     const forward = () => child.kill('SIGTERM');
     process.on('SIGTERM', forward);
+    process.on('SIGHUP', forward);
     child.once('error', reject);
     child.once('close', (code) => {
       clearInterval(timer);
       process.off('SIGINT', wait);
       process.off('SIGTERM', forward);
+      process.off('SIGHUP', forward);
       resolve(code === 0);
     });
   });

@@ -31,6 +31,8 @@ export interface Place {
   readonly secrets: string;
   readonly logs: string;
   readonly composeEnv: string;
+  readonly guardPid: string;
+  readonly guardLog: string;
   /** Own folder of a server: its data, configuration files and pid file. */
   readonly server: (name: ServerName) => string;
   readonly pidFile: (name: ServerName) => string;
@@ -47,6 +49,8 @@ export function placeOf(root: string): Place {
     secrets: join(folder, 'secrets.json'),
     logs,
     composeEnv: join(folder, 'compose.env'),
+    guardPid: join(folder, 'guard.pid'),
+    guardLog: join(logs, 'guard.log'),
     server: (name) => join(folder, name),
     pidFile: (name) => join(folder, name, 'pid'),
     log: (name) => join(logs, `${name}.log`),

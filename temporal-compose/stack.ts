@@ -4,7 +4,9 @@
  */
 import { existsSync } from 'node:fs';
 import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { LockstepError } from '../core/errors.js';
+import type { CommandLine } from './command.js';
 import {
   bringUpDocker,
   type DockerStack,
@@ -14,10 +16,10 @@ import {
   stopDocker,
 } from './docker.js';
 import { removeFolder } from './folder.js';
-import { findRunning } from './launch.js';
+import { findRunning, startDetached } from './launch.js';
 import { withLock } from './lock.js';
 import { bringUpNative, stopNative } from './native.js';
-import { cacheFolder, defaultRoot, type Place, placeOf } from './place.js';
+import { cacheFolder, defaultRoot, packageRoot, type Place, placeOf } from './place.js';
 import type { PortPolicy } from './ports.js';
 import { Progress, type Report } from './progress.js';
 import type { Secrets } from './secrets.js';
@@ -48,6 +50,11 @@ export interface UpOptions {
   readonly ports?: PortPolicy | undefined;
   /** Some of the servers; the addresses of the others are returned all the same. */
   readonly only?: readonly ServerName[] | undefined;
+  /**
+   * Pid of the process that the stack is for: when it has ended, however it did, the stack is taken down and wiped. Needs
+   * a built lockstep. Without it the stack stays until `down`.
+   */
+  readonly owner?: number | undefined;
   /** Ends the attempt; what it started is stopped. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -83,6 +90,7 @@ export async function up(options: UpOptions = {}): Promise<Stack> {
   const names = options.only ?? serverNames;
   return await locked(place, progress, options.signal, async () => {
     if (options.fresh === true) await takeDown(place, progress, true);
+    if (options.owner !== undefined) await startGuard(place, options.owner);
     const { state, secrets } = await openState(
       place,
       async () => await chooseEngine(progress),
@@ -131,6 +139,13 @@ async function locked<T>(
   const onWait = (owner: number): void =>
     progress.line('stack', `process ${owner} works on this stack; waiting for it`);
   return await withLock(place.lock, { signal, onWait }, body);
+}
+
+async function startGuard(place: Place, owner: number): Promise<void> {
+  if ((await findRunning(place.guardPid)) !== undefined) return;
+  const program = join(packageRoot(), 'temporal-compose', 'guard.mjs');
+  const command: CommandLine = [process.execPath, program, place.root, String(owner), place.guardPid];
+  await startDetached({ command, cwd: packageRoot() }, place.guardPid, place.guardLog);
 }
 
 /** Docker when its engine answers, unless LOCKSTEP_ENGINE says otherwise. */
@@ -247,6 +262,8 @@ async function takeDown(place: Place, progress: Progress, wipe: boolean): Promis
     await progress.during('docker', 'stopping', async () => await stopDocker(compose, place, wipe));
   }
   await stopNative(place, serverNames, (name, text) => progress.line(name, text));
+  // Its guard, if it has one, ends without it.
+  await rm(place.guardPid, { force: true });
   if (!wipe) return;
   for (const name of serverNames) await removeFolder(place.server(name));
   await removeFolder(place.logs);

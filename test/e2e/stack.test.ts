@@ -19,7 +19,7 @@ const lines: string[] = [];
 const onProgress = (line: string): void => void lines.push(line);
 const bringUp = async (): Promise<Stack> => {
   lines.length = 0;
-  return await up({ root, ports: 'free', onProgress });
+  return await up({ root, ports: 'free', owner: process.pid, onProgress });
 };
 
 async function processes(): Promise<ReadonlyMap<ServerName, Identity>> {

@@ -53,11 +53,12 @@ function start(): Shared {
     return { stack: up({ root, ports: 'free', onProgress: say }), stop, users: 0 };
   }
   const root = join(states, `test-${process.pid}`);
-  const stack = removeLeftovers().then(async () => await up({ root, ports: 'free', fresh: true, onProgress: say }));
+  const options = { root, ports: 'free', fresh: true, owner: process.pid, onProgress: say } as const;
+  const stack = removeLeftovers().then(async () => await up(options));
   return { stack, stop: async () => await down({ root, wipe: true, onProgress: say }), users: 0 };
 }
 
-/** Servers of test runs that were killed before they could stop them. */
+/** Servers of killed test runs, in case even their guards were killed. */
 async function removeLeftovers(): Promise<void> {
   for (const name of await readdir(states).catch(() => [])) {
     const pid = /^test-(\d+)$/.exec(name)?.[1];
