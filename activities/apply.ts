@@ -1,15 +1,14 @@
-/** Apply: the log → one shard of one store, until told to end. Each attempt has connections of its own. */
+/** Apply: log → one shard of one store, until told to end. Each run has connections of its own. */
 import { randomUUID } from 'node:crypto';
-import { Context } from '@temporalio/activity';
 import type { Config } from '../core/config.js';
-import { describeError } from '../core/errors.js';
 import type { PipelineIdentity } from '../core/pipelineIdentity.js';
 import type { Store, StoreName } from '../core/store.js';
 import { runApply, type ApplyDeps } from '../stages/apply.js';
-import { openReader } from '../stores/kafka/reader.js';
+import type { Reader } from '../stores/kafka/reader.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { requestCopiesOf } from '../stores/mysql/incarnation.js';
 import { recordInitialised, wasInitialised } from '../stores/mysql/initialised.js';
+import { readCapturedTables } from '../stores/mysql/state.js';
 import type { ApplyActivities } from './contract.js';
 import { refuseAnotherPipeline, runStage } from './run.js';
 
@@ -18,27 +17,17 @@ export interface ApplyActivityDeps {
   readonly identity: PipelineIdentity;
   readonly mysql: Mysql;
   readonly openStore: (store: StoreName) => Store;
+  readonly openReader: (store: StoreName) => Reader;
 }
 
 export function applyActivities(deps: ApplyActivityDeps): ApplyActivities {
   return {
     runApply: ({ scope, store: name, shard, pausedTables }) =>
-      runStage(async ({ signal, beat }) => {
+      runStage(async ({ signal, beat, trouble }) => {
         refuseAnotherPipeline(scope.identity, deps.identity);
-        const { log } = Context.current();
         const store = deps.openStore(name);
-        let troubled = false;
         try {
-          return await runApply(stageDeps(deps, store), { shard, pausedTables }, signal, {
-            beat,
-            trouble: (error) => {
-              if (error !== null && !troubled) log.warn(describeError(error), { store: name, shard });
-              troubled = error !== null;
-            },
-            parked: (keys) => {
-              for (const { table, reason } of keys) log.warn('a key was parked', { store: name, table, reason });
-            },
-          });
+          return await runApply(stageDeps(deps, store), { shard, pausedTables }, signal, { beat, trouble });
         } finally {
           await store.close();
         }
@@ -46,15 +35,19 @@ export function applyActivities(deps: ApplyActivityDeps): ApplyActivities {
   };
 }
 
-function stageDeps({ config, mysql }: ApplyActivityDeps, store: Store): ApplyDeps {
+function stageDeps({ config, mysql, openReader }: ApplyActivityDeps, store: Store): ApplyDeps {
   const { stateDatabase } = config.mysql;
   return {
     config,
     store,
-    openReader: () => openReader(config.kafka, { clientId: `lockstep-${config.pipeline}-${store.name}` }),
+    openReader: () => openReader(store.name),
     wasInitialised: (shard) => wasInitialised(mysql, stateDatabase, store.name, shard),
     recordInitialised: (shard) => recordInitialised(mysql, stateDatabase, store.name, shard),
-    requestCopies: (tables) =>
-      requestCopiesOf(mysql, tables === null ? null : new Set(tables), { reason: 'loss', newRun: randomUUID }),
+    requestCopies: (tables) => requestCopies(mysql, tables),
   };
+}
+
+async function requestCopies(mysql: Mysql, tables: readonly string[] | null): Promise<void> {
+  const names = tables ?? (await readCapturedTables(mysql, mysql.config.stateDatabase)).map(({ name }) => name);
+  await requestCopiesOf(mysql, new Set(names), { reason: 'loss', newRun: randomUUID });
 }

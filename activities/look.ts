@@ -7,7 +7,9 @@ import { isCopied } from '../core/statusReading.js';
 import type { PipelineIdentity } from '../core/pipelineIdentity.js';
 import type { OpenProblem, PipelineStatus } from '../core/status.js';
 import { snapshotId, streamId, streamsOf } from '../core/workflowNames.js';
+import { problemOf, warning } from '../core/problem.js';
 import { observe, type ObserveDeps } from '../stages/observe.js';
+import { watchTriggers } from '../stages/watch.js';
 import { readDueCopies } from '../stores/mysql/dueCopies.js';
 import type { Look } from '../workflows/pipelineState.js';
 import type { ControlActivities, LookRequest } from './contract.js';
@@ -15,8 +17,6 @@ import { failingCleanly, refuseAnotherPipeline } from './run.js';
 
 export interface LookDeps extends ObserveDeps {
   readonly identity: PipelineIdentity;
-  /** Compares and repairs triggers; what stays open. */
-  readonly watch: () => Promise<readonly OpenProblem[]>;
 }
 
 /** A status enters the history each time: what is long is cut, and the count tells. */
@@ -42,7 +42,7 @@ export function lookActivities(deps: LookDeps): Pick<ControlActivities, 'look' |
 
 async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
   const { scope, copying } = request;
-  const problems = await deps.watch();
+  const problems = await settleTriggers(deps);
   const streams = streamsOf(scope.stores, scope.shards).map((stream) => ({
     stream,
     id: streamId(scope.pipeline, stream, scope.shards),
@@ -63,6 +63,22 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
     missingStreams: streams.filter(({ id }) => !runs.has(id)).map(({ stream }) => stream),
     missingCopies: copies.filter(({ id }) => !runs.has(id)).map(({ table }) => table),
   };
+}
+
+/** Triggers are put right; what stays open is told. What stops the check must not hide everything else. */
+async function settleTriggers(deps: LookDeps): Promise<readonly OpenProblem[]> {
+  try {
+    const { problems, leftOut } = await watchTriggers(deps);
+    // What the configuration itself leaves out is no news.
+    const named = leftOut.filter(({ reason }) => reason !== 'excluded' && reason !== 'ghost-table');
+    const left = named.map(({ table, explanation }) => ({
+      ...warning('LS-TABLE-LEFT-OUT', `${table} is not captured: ${explanation}`),
+      table,
+    }));
+    return [...problems, ...left];
+  } catch (error) {
+    return [problemOf(error)];
+  }
 }
 
 function shortened(status: PipelineStatus): PipelineStatus {

@@ -11,6 +11,8 @@ export interface Run {
   /** Aborts when the workflow cancels, the worker drains or the server has given the activity to another. */
   readonly signal: AbortSignal;
   readonly beat: () => void;
+  /** What stands in the way for now; null once it is gone. Shown with the pending activity in the Temporal UI. */
+  readonly trouble: (error: LockstepError | null) => void;
 }
 
 /** The server learns of a heartbeat at most every 500 ms; beats in between cost a crossing into the SDK's core. */
@@ -23,13 +25,18 @@ const beatEveryMs = 200;
 export async function runStage<T extends { readonly kind: string }>(work: (run: Run) => Promise<T>): Promise<T> {
   const context = Context.current();
   let beaten = 0;
+  let standing: LockstepError | null = null;
   const beat = (): void => {
     const now = performance.now();
     if (now - beaten < beatEveryMs) return;
     beaten = now;
-    context.heartbeat();
+    if (standing === null) context.heartbeat();
+    else context.heartbeat(`${standing.code}: ${standing.message}`);
   };
-  const outcome = await failingCleanly(() => work({ signal: context.cancellationSignal, beat }));
+  const trouble = (error: LockstepError | null): void => {
+    standing = error;
+  };
+  const outcome = await failingCleanly(() => work({ signal: context.cancellationSignal, beat, trouble }));
   const asked = context.cancellationDetails?.cancelRequested === true;
   if (outcome.kind === 'stopped' && context.cancellationSignal.aborted && !asked) {
     throw new CancelledFailure('the worker drains');

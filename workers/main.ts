@@ -1,0 +1,119 @@
+/**
+ * The composition root: one process that serves some or all queues of a pipeline until it is told to stop. SIGTERM and
+ * SIGINT drain: every stream finishes its batch, and another worker goes on at once. SIGKILL costs the heartbeat timeout.
+ */
+import { GracefulShutdownPeriodExpiredError, NativeConnection, type Worker } from '@temporalio/worker';
+import { applyActivities } from '../activities/apply.js';
+import { captureActivities } from '../activities/capture.js';
+import { installActivities } from '../activities/install.js';
+import { lookActivities } from '../activities/look.js';
+import { snapshotActivities } from '../activities/snapshot.js';
+import type { Config } from '../core/config.js';
+import { pipelineIdentity } from '../core/pipelineIdentity.js';
+import { queueNames, type QueueName } from '../core/workflowNames.js';
+import { openReader } from '../stores/kafka/reader.js';
+import { builtBundle } from './bundle.js';
+import { openClients, openStore, type Clients } from './clients.js';
+import { installRuntime } from './log.js';
+import { createWorkers, type QueueActivities } from './queues.js';
+import { temporalAddress, temporalFailure } from './temporal.js';
+import { version } from './version.js';
+
+export interface WorkerRunOptions {
+  /** Drains like SIGTERM. */
+  readonly signal?: AbortSignal;
+  /** Where Prometheus finds metrics, such as `127.0.0.1:9464`. */
+  readonly metricsAddress?: string;
+  /** Called once every queue is polled. */
+  readonly onReady?: () => void;
+}
+
+export async function runWorker(
+  config: Config,
+  queues: readonly QueueName[] = queueNames,
+  options: WorkerRunOptions = {},
+): Promise<void> {
+  const startedAt = performance.now();
+  const bundle = builtBundle();
+  installRuntime({
+    level: process.env['LOCKSTEP_LOG'] === 'debug' ? 'DEBUG' : 'WARN',
+    ...(options.metricsAddress === undefined ? {} : { metricsAddress: options.metricsAddress }),
+  });
+  const stop = stopSignal(options.signal);
+  const clients = openClients(config);
+  try {
+    const connection = await NativeConnection.connect(temporalAddress(config.temporal));
+    try {
+      const { namespace } = config.temporal;
+      const activities = activitiesOf(config, clients);
+      const setup = { connection, namespace, pipeline: config.pipeline, activities, bundle };
+      const workers = await createWorkers(setup, queues);
+      const ended = runAll(workers, stop.signal);
+      say('worker is ready', { pipeline: config.pipeline, queues, ms: Math.round(performance.now() - startedAt) });
+      options.onReady?.();
+      await ended;
+    } finally {
+      await connection.close();
+    }
+  } catch (error) {
+    throw temporalFailure(error, config.temporal);
+  } finally {
+    stop.release();
+    await clients.close();
+  }
+  say('worker has drained', { pipeline: config.pipeline });
+}
+
+function activitiesOf(config: Config, { mysql, reader, stores }: Clients): QueueActivities {
+  const identity = pipelineIdentity(config);
+  const common = { config, identity, mysql };
+  const apply = applyActivities({
+    ...common,
+    openStore: (store) => openStore(config, store),
+    openReader: (store) => openReader(config.kafka, { clientId: `lockstep-${config.pipeline}-${store}` }),
+  });
+  return {
+    control: { ...installActivities(common), ...lookActivities({ ...common, reader, stores }) },
+    capture: captureActivities({ ...common, version: version() }),
+    mongo: apply,
+    redis: apply,
+    ingest: snapshotActivities({ ...common, stores }),
+    sweep: {},
+  };
+}
+
+/** Until all have drained. One that fails takes the others with it: half a worker would look like a whole one. */
+async function runAll(workers: readonly Worker[], stop: AbortSignal): Promise<void> {
+  const drain = (): void => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  stop.addEventListener('abort', drain, { once: true });
+  const results = await Promise.allSettled(workers.map((worker) => worker.run().finally(drain)));
+  for (const result of results) {
+    if (result.status === 'fulfilled') continue;
+    const reason: unknown = result.reason;
+    if (!(reason instanceof GracefulShutdownPeriodExpiredError)) throw reason;
+    say('a stream did not end in time; its successor fences it', {});
+  }
+}
+
+/** Aborts at the first SIGTERM or SIGINT, or with the caller's signal. A second one ends the process. */
+function stopSignal(outer: AbortSignal | undefined): { signal: AbortSignal; release: () => void } {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort();
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+  outer?.addEventListener('abort', stop, { once: true });
+  return {
+    signal: controller.signal,
+    release: () => {
+      process.removeListener('SIGTERM', stop);
+      process.removeListener('SIGINT', stop);
+      outer?.removeEventListener('abort', stop);
+    },
+  };
+}
+
+function say(message: string, facts: Readonly<Record<string, unknown>>): void {
+  process.stderr.write(`${JSON.stringify({ at: new Date().toISOString(), level: 'INFO', message, ...facts })}\n`);
+}
