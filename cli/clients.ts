@@ -1,30 +1,20 @@
-/** Connections to MySQL, the log and the stores for the length of one command. Each connects at its first use. */
+/** Connections to MySQL, the log and the stores for the length of one command. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../core/config.js';
-import type { Store } from '../core/store.js';
-import { openReader, type Reader } from '../stores/kafka/reader.js';
-import { openMongoStore } from '../stores/mongo/store.js';
-import { openMysql, type Mysql } from '../stores/mysql/connection.js';
-import { openRedisStore } from '../stores/redis/store.js';
+import { openClients, type Clients as Opened } from '../workers/clients.js';
 
-export interface Clients {
+export interface Clients extends Omit<Opened, 'close'> {
   readonly config: Config;
-  readonly mysql: Mysql;
-  readonly reader: Reader;
-  readonly stores: readonly Store[];
 }
 
+/** A server that is silent must not hold up a command that has its answer. */
+const closeWithinMs = 500;
+
 export async function withClients<T>(config: Config, work: (clients: Clients) => Promise<T>): Promise<T> {
-  const { pipeline, mongo, redis } = config;
-  const mysql = openMysql(config.mysql, { connections: 3 });
-  const reader = openReader(config.kafka, { clientId: 'lockstep-command' });
-  const stores = [
-    ...(mongo === null ? [] : [openMongoStore(mongo, pipeline)]),
-    ...(redis === null ? [] : [openRedisStore(redis, pipeline)]),
-  ];
+  const clients = openClients(config);
   try {
-    return await work({ config, mysql, reader, stores });
+    return await work({ config, ...clients });
   } finally {
-    // What cannot be closed is gone already; the result or the failure of the work counts.
-    await Promise.allSettled([mysql.close(), reader.close(), ...stores.map((store) => store.close())]);
+    await Promise.race([clients.close(), sleep(closeWithinMs, undefined, { ref: false })]);
   }
 }

@@ -61,6 +61,9 @@ export async function refuseUnknownTable(config: Config, table: string): Promise
   try {
     const tables = (await readCapturedTables(mysql, config.mysql.stateDatabase)).map(({ name }) => name);
     if (tables.includes(table)) return;
+    if (tables.length === 0) {
+      throw new LockstepError('LS-NOT-INSTALLED', `database ${config.mysql.stateDatabase} holds no pipeline`);
+    }
     const meant = nearest(table, tables);
     const suggestion = meant === undefined ? '' : ` (did you mean ${meant}?)`;
     throw new LockstepError('LS-TABLE-UNKNOWN', `table ${table} is not captured${suggestion}`, { details: { table } });

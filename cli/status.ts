@@ -15,6 +15,8 @@ type Options = FileOption & JsonOption & { readonly watch?: true };
 const watchEveryMs = 1_000;
 /** A watcher sees the rates of this long, so that they move with what happens. */
 const watchWindowMs = 10_000;
+const leftOutEveryMs = 30_000;
+const leftOutWithinMs = 2_000;
 
 export function addStatus(program: Command): void {
   const command = addCommand(program, {
@@ -45,10 +47,21 @@ interface Look {
 async function openLook(config: Config, clients: ObserveDeps): Promise<Look> {
   const { observe } = await import('../stages/observe.js');
   const pipeline = await connect(config);
+  const { leftOutProblems } = await import('./sourceCheck.js');
   const samples: Sample[] = [];
+  let leftOut: readonly OpenProblem[] = [];
+  let leftOutAt = 0;
   return {
     async now() {
-      const { view, problems } = await viewOf(pipeline);
+      if (Date.now() - leftOutAt > leftOutEveryMs) {
+        // A MySQL that does not answer is told by what follows.
+        const silent = sleep(leftOutWithinMs, leftOut);
+        leftOut = await Promise.race([leftOutProblems(config, clients.mysql).catch(() => leftOut), silent]);
+        leftOutAt = Date.now();
+      }
+      const known = await viewOf(pipeline);
+      const { view } = known;
+      const problems = [...known.problems, ...leftOut];
       const since = samples[0] ?? view?.since ?? null;
       const { paused = false, pausedTables = [] } = view ?? {};
       const observation = await observe(clients, { since, paused, pausedTables, problems });
@@ -94,7 +107,7 @@ function workflowProblems({ problems, status }: PipelineView): readonly OpenProb
 
 /** The data tell copying from streaming; only the workflow knows whether it runs at all. */
 function stageOf(status: PipelineStatus, view: PipelineView | null | undefined): PipelineStatus['stage'] {
-  if (view === null) return 'stopped';
+  if (view === null || (view === undefined && status.tables.length === 0)) return 'stopped';
   if (view?.stage === 'starting' || view?.stage === 'stopping') return view.stage;
   return status.stage;
 }

@@ -47,6 +47,7 @@ function tableTable(tables: readonly TableStatus[]): string {
   const moving = tables.filter((t) => t.stage !== 'streaming' || t.parkedKeys > 0);
   const listed = tables.length <= listedTables ? tables : moving.slice(0, listedTables);
   const hidden = tables.length - listed.length;
+  if (tables.length === 0) return 'no table is captured';
   const header = ['table', 'stage', 'done', 'rows', 'rows/s', 'left', 'parked'];
   const rows = listed.map(({ table, stage, copy, rowsCopied, parkedKeys }) => [
     table,

@@ -99,6 +99,8 @@ export function kafkaError(error: unknown, doing: string): LockstepError {
   if ((type !== undefined && refusals.has(type)) || name === 'KafkaJSSASLAuthenticationError') {
     return new LockstepError('LS-KAFKA-REFUSED', message, { cause: error });
   }
-  if (unreachable.has(name)) return new LockstepError('LS-KAFKA-UNREACHABLE', message, { cause: error });
+  // What kafkajs calls a broker whose connection it gave up.
+  if (unreachable.has(name) || text === 'Broker not connected')
+    return new LockstepError('LS-KAFKA-UNREACHABLE', message, { cause: error });
   return new LockstepError('LS-KAFKA-REQUEST', message, { cause: error });
 }
