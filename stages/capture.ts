@@ -10,6 +10,7 @@ import type { PartitionName } from '../core/position.js';
 import type { RowName, StateRecord } from '../core/stateRecord.js';
 import type { PartitionRecords } from '../stores/kafka/producer.js';
 import {
+  hasRows,
   openTransactions,
   readOldest,
   removeRows,
@@ -95,7 +96,7 @@ class RunningRelay {
     while (!signal.aborted) {
       this.#pulse.progress();
       const began = performance.now();
-      const rows = await this.#look();
+      const rows = await this.#look(emptyLooks > 1);
       emptyLooks = rows === 0 ? emptyLooks + 1 : 0;
       if (rows === 'fenced') return { kind: 'fenced' };
       await this.#maintain();
@@ -107,9 +108,13 @@ class RunningRelay {
   }
 
   /** One look at the change log and everything that follows from it. */
-  async #look(): Promise<number | 'fenced'> {
+  async #look(atRest: boolean): Promise<number | 'fenced'> {
     const { session, tables, producer } = this.#relay;
     let except = this.#except();
+    if (atRest && except.length === 0 && !(await hasRows(session, this.#stateDatabase, this.#floor.at))) {
+      this.#floor = afterRead(this.#floor, null, null);
+      return 0;
+    }
     if (except.length > mostRuns || this.#blocked.length > mostBlocked) {
       await this.#settle();
       except = this.#except();

@@ -110,6 +110,21 @@ function inside<T>(path: string): T {
   return load(`kafkajs/src/${path}`) as T;
 }
 
+interface RequestQueue {
+  readonly pending: readonly unknown[];
+  scheduleCheckPendingRequests: (this: RequestQueue) => void;
+}
+
+/**
+ * kafkajs looks for requests to send after every answer, and again a millisecond after every look, for ever and on each
+ * connection: 5 % of a core at rest. It is only needed while requests are held back.
+ */
+const requestQueue = inside<{ prototype: RequestQueue }>('network/requestQueue').prototype;
+const { scheduleCheckPendingRequests } = requestQueue;
+requestQueue.scheduleCheckPendingRequests = function lookIfNeeded(this: RequestQueue): void {
+  if (this.pending.length > 0) scheduleCheckPendingRequests.call(this);
+};
+
 export const BrokerConnection =
   inside<
     new (options: {

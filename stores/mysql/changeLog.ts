@@ -43,6 +43,12 @@ export async function readOldest(queries: Queries, stateDatabase: string, option
   return rows.map(logRow);
 }
 
+/** Whether there is any: at rest half as dear as a read that finds nothing, whose eleven columns are described each time. */
+export async function hasRows(queries: Queries, stateDatabase: string, floor: number): Promise<boolean> {
+  const table = quoteTable(stateDatabase, 'change_log');
+  return (await queries.rows(`SELECT 1 FROM ${table} WHERE seq >= ${floor} LIMIT 1`)).length > 0;
+}
+
 function logRow(row: Row): LogRow {
   return {
     seq: asCount(row[0]),
