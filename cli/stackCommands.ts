@@ -2,12 +2,6 @@
 import type { Command } from 'commander';
 import { addCommand, withJson, type JsonOption } from './command.js';
 
-const stateFolder = 'folder with ports, secrets and data of these servers (default: .lockstep)';
-
-interface DirOption {
-  readonly dir?: string;
-}
-
 export function addUpCommand(program: Command): void {
   const command = addCommand(program, {
     name: 'up',
