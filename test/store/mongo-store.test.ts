@@ -174,7 +174,7 @@ describe('names', () => {
         parked: [],
       });
     }
-    expect((await documents('jsons')).map((d) => d['j'] as unknown)).toEqual([0, 1, 2].map(() => JSON.parse(json)));
+    expect((await documents('jsons')).map((d) => d['j'] as unknown)).toEqual([0, 1, 2].map(() => JSON.parse(json) as unknown));
   });
 
   it('of key columns are escaped in a composite _id', async () => {
