@@ -98,6 +98,6 @@ async function whyEnded(pipeline: PipelineClient): Promise<LockstepError> {
 
 function progressLine({ stage, status, problems }: PipelineView): string {
   const copies = (status?.tables ?? []).filter((table) => table.copy !== null).map(copyLine);
-  const troubles = problems.map(({ code, message }) => `${code}: ${message}`);
+  const troubles = errorsAmong(problems).map(({ code, message }) => `${code}: ${message}`);
   return [`${stage}${copies.length === 0 ? '' : `: ${copies.join('; ')}`}`, ...troubles].join('\n  ');
 }

@@ -26,10 +26,7 @@ export async function waitForAll(config: Config, timeoutMs: number): Promise<Wai
     const deps = { queries: mysql, stateDatabase, stores, shards: config.apply.shards };
     const began = performance.now();
     const marker = await writeMarker(deps);
-    const paused = await pausedTables(config);
-    const leftOut = new Set(paused.map((table) => tableTopic(config.kafka.topicPrefix, config.mysql.database, table)));
-    const left = Math.max(1, timeoutMs - (performance.now() - began));
-    await passed({ ...deps, leftOut }, marker, left);
+    const paused = await reached(config, deps, marker, timeoutMs);
     const ms = Math.round(performance.now() - began);
     const parked = await tablesWithParkedKeys(clients);
     if (paused.length + parked.length === 0) return { ms };
@@ -43,13 +40,41 @@ export async function waitForAll(config: Config, timeoutMs: number): Promise<Wai
   });
 }
 
-/** Refuses where waiting is in vain. Without a worker there may be one in a moment: that is what a timeout is for. */
+/**
+ * Waits for everything while the pipeline is asked for what is paused, which costs more than most waits: whatever comes
+ * first decides. Returns the paused tables that were left out.
+ */
+async function reached(config: Config, deps: WaitDeps, marker: string, timeoutMs: number): Promise<readonly string[]> {
+  const stop = new AbortController();
+  const everything = passed(deps, marker, timeoutMs, stop.signal);
+  const asked = pausedTables(config);
+  // Whichever is not waited for any more may fail unheard.
+  everything.catch(() => undefined);
+  asked.catch(() => undefined);
+  try {
+    const paused = await Promise.race([everything.then(() => null), asked]);
+    if (paused === null) return [];
+    if (paused.length === 0) {
+      await everything;
+      return paused;
+    }
+    const { topicPrefix } = config.kafka;
+    const leftOut = new Set(paused.map((table) => tableTopic(topicPrefix, config.mysql.database, table)));
+    await passed({ ...deps, leftOut }, marker, timeoutMs, stop.signal);
+    return paused;
+  } finally {
+    stop.abort();
+  }
+}
+
+/** Refuses where waiting is in vain. A worker or Temporal may be back in a moment: that is what a timeout is for. */
 async function pausedTables(config: Config): Promise<readonly string[]> {
   let view: PipelineView | null;
   try {
     view = await withPipeline(config, (pipeline) => pipeline.view());
   } catch (error) {
-    if (codeOf(error) === 'LS-PIPELINE-NO-WORKER') return [];
+    const code = codeOf(error);
+    if (code === 'LS-PIPELINE-NO-WORKER' || code === 'LS-TEMPORAL-UNREACHABLE') return [];
     throw error;
   }
   if (view === null) throw new LockstepError('LS-PIPELINE-NOT-RUNNING', `pipeline ${config.pipeline} does not run`);
@@ -57,8 +82,8 @@ async function pausedTables(config: Config): Promise<readonly string[]> {
   return view.pausedTables;
 }
 
-async function passed(deps: WaitDeps, marker: string, timeoutMs: number): Promise<void> {
-  const outcome = await awaitMarker(deps, marker, timeoutMs, new AbortController().signal);
+async function passed(deps: WaitDeps, marker: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  const outcome = await awaitMarker(deps, marker, timeoutMs, signal);
   if (outcome.kind !== 'timed-out') return;
   const behind = outcome.behind.map(behindText).join('; ');
   throw new LockstepError('LS-WAIT-TIMEOUT', `after ${(outcome.ms / 1000).toFixed(1)} s ${behind}`);
