@@ -99,7 +99,7 @@ async function becomes(read: () => Promise<string | null>, wanted: string | null
   for (;;) {
     const found = await read();
     if (found === wanted) return;
-    if (Date.now() > deadline) expect(found).toBe(wanted);
+    if (Date.now() > deadline) throw new Error(`found ${found}, wanted ${wanted}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
