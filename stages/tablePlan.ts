@@ -16,7 +16,7 @@ export interface Source {
   readonly tables: readonly TableFacts[];
   readonly triggers: ReadonlyMap<string, readonly InstalledTrigger[]>;
   readonly captured: readonly CapturedTable[];
-  /** Of the captured tables. */
+  /** Of the captured tables, where it is not the current one. */
   readonly definitions: ReadonlyMap<DefinitionHash, Definition>;
   /** Ids of tables whose copy waits for its triggers. */
   readonly waiting: ReadonlySet<number>;

@@ -15,7 +15,7 @@ import { readTables } from '../stores/mysql/definitions.js';
 import { readServer } from '../stores/mysql/server.js';
 import {
   readCapturedTables,
-  readDefinitions,
+  readDefinitionsOf,
   recordTable,
   removeTable,
   useDefinition,
@@ -57,13 +57,14 @@ export async function readSource({ mysql }: TablesDeps): Promise<Source> {
     const expected = triggersOf(definition, { stateDatabase, tableId, definer });
     triggers.set(definition.table, await withExactBodies(mysql, database, found, expected));
   }
-  const definitions = captured.length === 0 ? [] : await readDefinitions(mysql, stateDatabase);
+  const current = new Set(tables.map(({ definition }) => definitionHash(definition)));
+  const outdated = captured.map((table) => table.definition).filter((hash) => !current.has(hash));
   const copies = captured.length === 0 ? [] : await readCopies(mysql, stateDatabase);
   return {
     tables,
     triggers,
     captured,
-    definitions: new Map(definitions.map((stored) => [stored.hash, stored.definition])),
+    definitions: await readDefinitionsOf(mysql, stateDatabase, outdated),
     waiting: new Set(copies.filter((copy) => copy.phase === 'waiting').map((copy) => copy.tableId)),
     definer,
   };

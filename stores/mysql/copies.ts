@@ -82,7 +82,10 @@ function asCopy(row: Row): Copy {
   };
 }
 
-/** Makes a copy due, from the beginning; one under way stops at its next chunk. run: a fresh UUID. */
+/**
+ * Makes a copy due, from the beginning; one under way stops at its next chunk. A table whose triggers are not in place goes
+ * on waiting for them. run: a fresh UUID.
+ */
 export async function requestCopy(
   queries: Queries,
   stateDatabase: string,
@@ -95,7 +98,7 @@ export async function requestCopy(
 ): Promise<void> {
   await queries.run(
     `INSERT INTO ${quoteTable(stateDatabase, 'copies')} (table_id, run, phase, reason) VALUES (?, ?, ?, ?) AS wish
-     ON DUPLICATE KEY UPDATE run = wish.run, phase = wish.phase, reason = wish.reason, next_key = NULL, rows_copied = 0,
+     ON DUPLICATE KEY UPDATE run = wish.run, phase = IF(copies.phase = 'waiting', 'waiting', wish.phase), reason = wish.reason, next_key = NULL, rows_copied = 0,
        rows_estimated = 0, orphans = 0, look_for_orphans = TRUE, started_at = CURRENT_TIMESTAMP(6), finished_at = NULL`,
     [wish.tableId, wish.run, wish.phase ?? 'needed', wish.reason],
   );

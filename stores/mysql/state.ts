@@ -121,6 +121,20 @@ export async function readDefinition(
   return row === undefined ? null : parseDefinition(asText(row[0]));
 }
 
+/** Those of the named ones that are recorded. */
+export async function readDefinitionsOf(
+  queries: Queries,
+  stateDatabase: string,
+  hashes: readonly DefinitionHash[],
+): Promise<ReadonlyMap<DefinitionHash, Definition>> {
+  if (hashes.length === 0) return new Map();
+  const rows = await queries.rows(
+    `SELECT hash, definition FROM ${quoteTable(stateDatabase, 'definitions')} WHERE hash IN (?)`,
+    [hashes.map((hash) => Buffer.from(hash, 'hex'))],
+  );
+  return new Map(rows.map((row) => [asBytes(row[0]).toString('hex'), parseDefinition(asText(row[1]))]));
+}
+
 export interface StoredDefinition {
   readonly hash: DefinitionHash;
   readonly tableId: number;

@@ -5,10 +5,12 @@ import type { Config } from '../../core/config.js';
 import { codeOf } from '../../core/errors.js';
 import { checkMysql } from '../../stores/mysql/check.js';
 import { asText } from '../../stores/mysql/cell.js';
+import { openMysql } from '../../stores/mysql/connection.js';
 import { readCopies, requestCopy } from '../../stores/mysql/copies.js';
 import { migrate } from '../../stores/mysql/migrate.js';
 import { readCapturedTables } from '../../stores/mysql/state.js';
 import { install } from '../../stages/install.js';
+import { copyTable } from '../../stages/snapshot.js';
 import { uninstall } from '../../stages/uninstall.js';
 import { watchTriggers } from '../../stages/watch.js';
 import { createRig, type Rig } from './mysqlRig.js';
@@ -305,6 +307,48 @@ test('a user with the documented rights passes; a missing one is named with its 
     'warning LS-MYSQL-PRIVILEGE GRANT PROCESS ON *.*',
   ]);
   expect((await checkAs()).map((problem) => problem.split(' ', 2).join(' '))).toContain('error LS-MYSQL-DATABASE');
+});
+
+test('with the documented rights alone a table is installed, written by an application without any, and copied', async () => {
+  const [own, app] = [`p3_${randomBytes(4).toString('hex')}`, `p3_${randomBytes(4).toString('hex')}`];
+  const as = (user: string): string => {
+    const url = new URL(inject('stack').mysql.uri);
+    url.username = user;
+    url.password = 'secret';
+    return url.href;
+  };
+  for (const user of [own, app]) await rig.mysql.run(`CREATE USER ${user} IDENTIFIED BY 'secret'`);
+  await rig.run(
+    `GRANT SELECT, TRIGGER ON {src}.* TO ${own}`,
+    `GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX ON ${rig.state}.* TO ${own}`,
+    `GRANT PROCESS ON *.* TO ${own}`,
+    `GRANT SELECT, INSERT, UPDATE, DELETE ON {src}.* TO ${app}`,
+    "INSERT INTO {src}.a VALUES (1,'before',1)",
+  );
+  const config = { ...rig.config, mysql: { ...rig.config.mysql, uri: as(own) } };
+  const mysql = openMysql(config.mysql);
+  const application = openMysql({ ...config.mysql, uri: as(app) });
+  try {
+    expect((await install({ config, mysql })).problems).toEqual([]);
+    await application.run(`INSERT INTO ${rig.source}.a VALUES (2,'after',1)`);
+    await application.run(`UPDATE ${rig.source}.a SET v = 'changed' WHERE id = 2`);
+    const { run } = (await readCopies(mysql, rig.state))[0]!;
+    const hooks = { beat: (): void => undefined };
+    const outcome = await copyTable(
+      { config, mysql, stores: [] },
+      { table: 'a', run },
+      new AbortController().signal,
+      hooks,
+    );
+    expect(outcome).toEqual({ kind: 'copied', rows: 2, orphans: 0 });
+    expect((await rig.log()).map((row) => row.op)).toEqual(['c', 'u', 'r', 'r']);
+    expect(await watchTriggers({ config, mysql })).toMatchObject({ changed: [], problems: [] });
+    expect(await uninstall({ config, mysql })).toEqual({ triggers: 6, stateDropped: true });
+  } finally {
+    await mysql.close();
+    await application.close();
+    for (const user of [own, app]) await rig.mysql.run(`DROP USER ${user}`);
+  }
 });
 
 test('wrong password, unreachable server and unknown database are told apart', async () => {
