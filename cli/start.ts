@@ -17,12 +17,12 @@ import {
   type JsonOption,
 } from './command.js';
 import { problemLines } from './problems.js';
+import { openProgress } from './progress.js';
 import { copyLine } from './statusText.js';
 
 type Options = FileOption & JsonOption & { readonly wait?: true };
 
 const pollMs = 250;
-const sayEveryMs = 2_000;
 /** A worker is often started beside `start --wait`: it gets this long to appear. */
 const workerPatienceMs = 60_000;
 
@@ -65,27 +65,27 @@ async function proveReady(config: Config): Promise<void> {
 }
 
 async function untilStreaming(pipeline: PipelineClient): Promise<void> {
-  const startedAt = Date.now();
+  const progress = openProgress();
   let answeredAt = Date.now();
-  let saidAt = 0;
-  for (;;) {
-    const view = await pipeline.view().catch(noAnswer);
-    if (view === 'silent') {
-      if (Date.now() - answeredAt > workerPatienceMs) {
-        throw new LockstepError('LS-PIPELINE-NO-WORKER', `no worker answered for ${workerPatienceMs / 1000} s`);
+  try {
+    for (;;) {
+      const view = await pipeline.view().catch(noAnswer);
+      if (view === 'silent') {
+        if (Date.now() - answeredAt > workerPatienceMs) {
+          throw new LockstepError('LS-PIPELINE-NO-WORKER', `no worker answered for ${workerPatienceMs / 1000} s`);
+        }
+        progress.show('waiting for a worker: lockstep worker starts one');
+      } else {
+        answeredAt = Date.now();
+        if (view === null) throw await whyEnded(pipeline);
+        if (view.stage === 'streaming') return;
+        if (view.stage === 'paused') throw new LockstepError('LS-PIPELINE-PAUSED', 'the pipeline is paused');
+        progress.show(progressLine(view));
       }
-    } else {
-      answeredAt = Date.now();
-      if (view === null) throw await whyEnded(pipeline);
-      if (view.stage === 'streaming') return;
-      if (view.stage === 'paused')
-        throw new LockstepError('LS-USAGE', 'the pipeline is paused; lockstep resume lets it go on');
+      await sleep(pollMs);
     }
-    if (Date.now() - saidAt >= sayEveryMs && Date.now() - startedAt >= sayEveryMs) {
-      saidAt = Date.now();
-      say(view === 'silent' ? 'waiting for a worker: lockstep worker starts one' : progressLine(view));
-    }
-    await sleep(pollMs);
+  } finally {
+    progress.end();
   }
 }
 
@@ -99,5 +99,5 @@ async function whyEnded(pipeline: PipelineClient): Promise<LockstepError> {
 function progressLine({ stage, status, problems }: PipelineView): string {
   const copies = (status?.tables ?? []).filter((table) => table.copy !== null).map(copyLine);
   const troubles = errorsAmong(problems).map(({ code, message }) => `${code}: ${message}`);
-  return [`${stage}${copies.length === 0 ? '' : `: ${copies.join('; ')}`}`, ...troubles].join('\n  ');
+  return [stage, ...troubles, ...copies].join('; ');
 }

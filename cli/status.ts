@@ -8,6 +8,7 @@ import type { ObserveDeps } from '../stages/observe.js';
 import type { PipelineClient } from '../workers/pipelineClient.js';
 import type { PipelineView } from '../workflows/messages.js';
 import { addCommand, configOf, withConfig, withJson, type FileOption, type JsonOption } from './command.js';
+import { fitted } from './progress.js';
 import { statusText } from './statusText.js';
 
 type Options = FileOption & JsonOption & { readonly watch?: true };
@@ -120,11 +121,17 @@ async function watch(look: Look, options: Options): Promise<void> {
   const repaint = process.stdout.isTTY && options.json !== true;
   while (!stop.signal.aborted) {
     const { status } = await look.now();
-    // Painted over, line by line: clearing first would flicker.
-    if (repaint) process.stdout.write(`\u001b[H${statusText(status).replaceAll('\n', '\u001b[K\n')}\u001b[K\n\u001b[J`);
+    if (repaint) paint(statusText(status));
     else print(status, options);
     await sleep(watchEveryMs, undefined, { signal: stop.signal }).catch(() => undefined);
   }
+}
+
+/** Over the picture before, line by line: clearing first would flicker. */
+function paint(text: string): void {
+  const { columns, rows } = process.stdout;
+  const lines = fitted(text, columns, rows - 1).replaceAll('\n', '\u001b[K\n');
+  process.stdout.write(`\u001b[H${lines}\u001b[K\n\u001b[J`);
 }
 
 function print(status: PipelineStatus, options: JsonOption): void {

@@ -48,7 +48,7 @@ function tableTable(tables: readonly TableStatus[]): string {
   const listed = tables.length <= listedTables ? tables : moving.slice(0, listedTables);
   const hidden = tables.length - listed.length;
   if (tables.length === 0) return 'no table is captured';
-  const header = ['table', 'stage', 'done', 'rows', 'rows/s', 'left', 'parked'];
+  const header = ['table', 'stage', 'done', 'copied', 'rows/s', 'left', 'parked'];
   const rows = listed.map(({ table, stage, copy, rowsCopied, parkedKeys }) => [
     table,
     stage,

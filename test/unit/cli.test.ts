@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { exitCodeOf, failureText } from '../../cli/failure.js';
 import { initFileText, pipelineNameOf, withoutPassword, type InitFile } from '../../cli/initFile.js';
+import { fitted } from '../../cli/progress.js';
 import { run } from '../../cli/program.js';
 import { count, lagText, sizeText, spanText, statusText } from '../../cli/statusText.js';
 import { parseQueues } from '../../cli/worker.js';
@@ -279,7 +280,7 @@ redis  empty          –      –      –         0       0          0       0
 
 capture: 200 changes/s, 1 234 changes wait, the oldest 1.5 s, change log 3.0 MB
 
-table      stage      done               rows  rows/s  left  parked
+table      stage      done             copied  rows/s  left  parked
 customers  streaming                   12 000                     1
 orders     copying    50 %  50 000 of 100 000  15 000   4 s       0
 
@@ -287,6 +288,11 @@ problems
   error LS-REDIS-FULL (redis): full
     → make room`,
     );
+  });
+
+  it('fits a terminal', () => {
+    expect(fitted('abcdef\nab\nc\nd', 4, 3)).toBe('abc…\nab\n…');
+    expect(fitted('ab\nc', 4, 3)).toBe('ab\nc');
   });
 
   it('lists what moves when there are many tables', () => {
