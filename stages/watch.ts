@@ -15,6 +15,9 @@ export interface WatchReport extends Settled {
   readonly leftOut: readonly LeftOut[];
 }
 
+/** A look comes back in seconds: what is held longer is tried at the next one. */
+const patienceMs = 1_000;
+
 /** One look. Throws LS-NOT-INSTALLED when the state database is gone, LS-SOURCE-CHANGED on another server. */
 export async function watchTriggers(deps: TablesDeps, beat?: () => void): Promise<WatchReport> {
   const { mysql, config } = deps;
@@ -25,5 +28,5 @@ export async function watchTriggers(deps: TablesDeps, beat?: () => void): Promis
   const refusal = problemsAsError(metaProblems(meta, deps, (await readServer(mysql)).serverUuid));
   if (refusal !== undefined) throw refusal;
   const plan = await readPlan(deps);
-  return { ...(await settleTables(deps, plan, beat)), leftOut: plan.leftOut };
+  return { ...(await settleTables({ patienceMs, ...deps }, plan, beat)), leftOut: plan.leftOut };
 }

@@ -111,7 +111,7 @@ function notNullJson(column: Column, n: string): string {
 
 /** TO_BASE64 breaks lines at 76 characters. */
 function base64(n: string): string {
-  return `CONCAT('"',REPLACE(TO_BASE64(${n}),'\\n',''),'"')`;
+  return `CONCAT('"',REPLACE(TO_BASE64(${n}),CHAR(10 USING utf8mb4),''),'"')`;
 }
 
 /** Character sets that JSON_QUOTE cannot take as they are. ENUM and SET in `binary` show none at all. */

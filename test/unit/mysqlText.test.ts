@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 import type { Column, Definition } from '../../core/definition.js';
 import { members } from '../../stores/mysql/columnType.js';
-import { isSupportedVersion } from '../../stores/mysql/server.js';
+import { databaseProblems, serverProblems } from '../../stores/mysql/check.js';
+import { isSupportedVersion, type ServerFacts } from '../../stores/mysql/server.js';
 import { changesRows } from '../../stores/mysql/definitionChange.js';
 import { leftOut } from '../../stores/mysql/eligibility.js';
 import { mysqlFailure } from '../../stores/mysql/failure.js';
@@ -139,6 +140,47 @@ describe('grants', () => {
     expect(hasPrivilege(root, 'SELECT', 'shop')).toBe(true);
     expect(hasPrivilege(root, 'SELECT', 'secret')).toBe(false);
     expect(hasPrivilege(root, 'TRIGGER', 'secret')).toBe(true);
+  });
+});
+
+describe('what a server must be', () => {
+  const config = { uri: 'mysql://db:3306', database: 'shop', stateDatabase: 'lockstep', tls: null };
+  const good: ServerFacts = {
+    version: '9.7.4',
+    serverUuid: '',
+    account: 'lockstep@%',
+    readOnly: false,
+    binaryLog: true,
+    binlogFormat: 'ROW',
+    trustsCreators: true,
+    multiPrimary: false,
+    autoincLockMode: 2,
+  };
+  const plain = parseGrants(['GRANT SELECT ON *.* TO `lockstep`@`%`']);
+  test.for([
+    ['nothing', {}, []],
+    ['error 1419 to come', { trustsCreators: false }, ['LS-MYSQL-TRUST']],
+    ['no binary log, no 1419', { trustsCreators: false, binaryLog: false }, []],
+    ['a replica', { readOnly: true }, ['LS-MYSQL-READ-ONLY']],
+    ['a multi-primary group', { multiPrimary: true }, ['LS-MYSQL-MULTI-PRIMARY']],
+    ['statement-based logging', { binlogFormat: 'STATEMENT' }, ['LS-MYSQL-BINLOG-FORMAT']],
+    ['a lock on the change log for each number', { autoincLockMode: 1 }, ['LS-MYSQL-AUTOINC']],
+  ] as const)('%s', ([, facts, codes]) => {
+    expect(serverProblems(config, { ...good, ...facts }, plain).map((problem) => problem.code)).toEqual(codes);
+  });
+
+  test('SUPER does without log_bin_trust_function_creators', () => {
+    const root = parseGrants(['GRANT SUPER ON *.* TO `lockstep`@`%`']);
+    expect(serverProblems(config, { ...good, trustsCreators: false }, root)).toEqual([]);
+  });
+
+  test('the state database is another one than the source, with a plain name', () => {
+    const there = new Set(['shop']);
+    const codes = (changes: object): string[] => databaseProblems({ ...config, ...changes }, there).map((p) => p.code);
+    expect(codes({})).toEqual([]);
+    expect(codes({ database: 'nowhere' })).toEqual(['LS-MYSQL-DATABASE']);
+    expect(codes({ stateDatabase: 'shop' })).toEqual(['LS-CONFIG-INVALID']);
+    expect(codes({ stateDatabase: 'l`s' })).toEqual(['LS-CONFIG-INVALID']);
   });
 });
 
