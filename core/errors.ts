@@ -137,7 +137,7 @@ export const errorCodes = {
   },
   'LS-MONGO-ACCESS': {
     retryable: false,
-    help: 'MongoDB refused the user, the password or a right. The user needs readWrite on mongo.database and mongo.stateDatabase.',
+    help: 'MongoDB refused the user, the password or a right. The user needs readWrite on mongo.database and mongo.stateDatabase, and the right bypassDocumentValidation where collections have validators.',
   },
   'LS-MONGO-TLS': {
     retryable: false,
@@ -161,7 +161,7 @@ export const errorCodes = {
   },
   'LS-REDIS-ACCESS': {
     retryable: false,
-    help: 'Redis refused the user, the password or a command. The user needs ~<keyPrefix>:* and the commands EVAL, EVALSHA, SCRIPT, GET, SET, MSET, DEL, HSET, HDEL, HGET, HMGET, HGETALL, HINCRBY, PEXPIREAT, EXISTS, SCAN, INFO.',
+    help: 'Redis refused the user, the password or a command. The user needs ~<keyPrefix>:* and the commands EVAL, EVALSHA, GET, SET, MSET, DEL, EXISTS, HSET, HDEL, HGET, HGETALL, HKEYS, PEXPIREAT, SCAN and INFO.',
   },
   'LS-REDIS-FULL': {
     retryable: true,

@@ -5,6 +5,7 @@ import { problem, problemOf, type Problem } from '../../core/problem.js';
 import { hostsOf } from '../../core/uri.js';
 import { mongoError, openMongo } from './client.js';
 import { claimed, claimsOf } from './ownership.js';
+import type { Places } from './transaction.js';
 
 const oldestMajor = 6;
 
@@ -23,12 +24,31 @@ export async function checkMongo(config: Config): Promise<readonly Problem[]> {
     const owner = await claimsOf(places).findOne({ _id: mongo.database });
     const taken =
       owner === null || owner.pipeline === pipeline ? [] : [problemOf(claimed(mongo.database, owner.pipeline))];
-    return [...serverProblems(hello, String(version), where), ...taken];
+    const problems = [...serverProblems(hello, String(version), where), ...taken];
+    if (problems.length === 0) await tryToWrite(places);
+    return problems;
   } catch (error) {
     return [problemOf(mongoError(error, `use MongoDB at ${where}`))];
   } finally {
     await client?.close();
   }
+}
+
+/** Everything that apply does, in a transaction that is given up: proves the rights and leaves nothing. */
+async function tryToWrite({ client, data, state }: Places): Promise<void> {
+  await data.listCollections().toArray();
+  await client.withSession(async (session) => {
+    session.startTransaction();
+    try {
+      for (const db of [data, state]) {
+        const probe = db.collection<{ _id: string }>('lockstep-check');
+        await probe.updateOne({ _id: 'check' }, { $set: { at: 0 } }, { upsert: true, session });
+        await probe.deleteOne({ _id: 'check' }, { session });
+      }
+    } finally {
+      await session.abortTransaction();
+    }
+  });
 }
 
 /** hello: the server's own answer. */

@@ -46,7 +46,9 @@ export function mongoError(error: unknown, what: string): LockstepError {
   if (isTlsFailure(error)) return new LockstepError('LS-MONGO-TLS', `cannot ${what}: ${text}`, options);
   if (error instanceof MongoServerError) {
     const code: ErrorCode = accessCodes.has(Number(error.code)) ? 'LS-MONGO-ACCESS' : 'LS-MONGO-WRITE';
-    const shown = code === 'LS-MONGO-ACCESS' ? text : (error.codeName ?? `error ${String(error.code)}`);
+    // "not authorized on <database> to execute command …": the command may hold keys.
+    const said = text.replace(/ to execute command .*/s, '');
+    const shown = code === 'LS-MONGO-ACCESS' ? said : (error.codeName ?? `error ${String(error.code)}`);
     return new LockstepError(code, `cannot ${what}: MongoDB says ${shown}`, options);
   }
   const code: ErrorCode = error instanceof MongoError ? 'LS-MONGO-UNREACHABLE' : 'LS-INTERNAL';

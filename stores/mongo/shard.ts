@@ -28,6 +28,7 @@ export class OwnedShard {
   readonly #collections: Map<string, KnownCollection>;
   /** Collections that were empty when met, with the number of inserts that were refused. */
   readonly #filling = new Map<string, number>();
+  readonly #validated = new Set<string>();
   readonly #writers: BsonWriter[] = [];
   #met = new Set<string>();
   #tail: Promise<unknown> = Promise.resolve();
@@ -99,6 +100,7 @@ export class OwnedShard {
         writer,
         unparked,
         collections,
+        validated: this.#validated,
       });
       if (result.kind === 'written') {
         for (const parked of unparked) this.#parked.delete(parkedName(parked));
@@ -116,6 +118,9 @@ export class OwnedShard {
         case 'not-empty':
           this.#filling.set(result.collection, (this.#filling.get(result.collection) ?? 0) + 1);
           break;
+        case 'validated':
+          this.#validated.add(result.collection);
+          continue;
         case 'refused':
           refuse(refused, result.event, result.reason);
           break;

@@ -22,6 +22,8 @@ export type Unwritten =
   | { readonly kind: 'not-empty'; readonly collection: string }
   /** More than the server's cache takes in one transaction. */
   | { readonly kind: 'too-large' }
+  /** The collection has a validator: it is for those who write by themselves. */
+  | { readonly kind: 'validated'; readonly collection: string }
   /** One statement was refused for the sake of its own content. */
   | { readonly kind: 'refused'; readonly event: StoreEvent; readonly reason: string }
   /** Write conflict or election: the same again may succeed. */
@@ -44,10 +46,13 @@ export interface Transaction {
   readonly unparked: readonly ParkedKey[];
   /** The whole list, when this batch meets collections for the first time. */
   readonly collections: readonly KnownCollection[] | null;
+  /** Collections with a validator, which is to be bypassed. That takes a right of its own, so it is not asked for elsewhere. */
+  readonly validated: ReadonlySet<string>;
 }
 
 const tooLargeForCache = 388;
 const duplicateKey = 11000;
+const failedValidation = 121;
 
 export async function runTransaction(
   places: Places,
@@ -83,7 +88,7 @@ async function writeAll(places: Places, session: ClientSession, t: Transaction):
   const moved = await places.state.collection<PositionDocument>('positions').updateOne(filter, update, { session });
   if (moved.matchedCount === 0) return { kind: 'elsewhere' };
   for (const command of t.statements.commands) {
-    const unwritten = await send(places.data, session, command, t.writer);
+    const unwritten = await send(places.data, session, command, t);
     if (unwritten !== null) return unwritten;
   }
   await writeParked(places, session, t);
@@ -92,15 +97,15 @@ async function writeAll(places: Places, session: ClientSession, t: Transaction):
 
 const fields = { insert: 'documents', update: 'updates', delete: 'deletes' } as const;
 
-async function send(data: Db, session: ClientSession, command: Command, w: BsonWriter): Promise<Unwritten | null> {
+async function send(data: Db, session: ClientSession, command: Command, t: Transaction): Promise<Unwritten | null> {
   const { kind, collection, start, end, events } = command;
   const reply = await data.command(
     {
       [kind]: collection,
-      [fields[kind]]: documentSequence(fields[kind], w.bytes.subarray(start, end)),
+      [fields[kind]]: documentSequence(fields[kind], t.writer.bytes.subarray(start, end)),
       ordered: true,
-      // Validators are for those who write by themselves: events of an older definition may be on their way.
-      ...(kind === 'delete' ? {} : { bypassDocumentValidation: true }),
+      // Events of an older definition than the validator's may be on their way.
+      ...(kind !== 'delete' && t.validated.has(collection) ? { bypassDocumentValidation: true } : {}),
     },
     { session },
   );
@@ -108,6 +113,7 @@ async function send(data: Db, session: ClientSession, command: Command, w: BsonW
   if (error === undefined) return null;
   const code = Number(error['code']);
   if (kind === 'insert' && code === duplicateKey && onlyId(error)) return { kind: 'not-empty', collection };
+  if (code === failedValidation && !t.validated.has(collection)) return { kind: 'validated', collection };
   const event = events[Number(error['index'])];
   if (event === undefined || (code === duplicateKey && onlyId(error))) return { kind: 'conflict', cause: error };
   return { kind: 'refused', event, reason: reasonOf(error, code) };

@@ -3,6 +3,8 @@ import type { Config } from '../../core/config.js';
 import { problem, problemOf, type Problem } from '../../core/problem.js';
 import { hostsOf } from '../../core/uri.js';
 import { openRedis, redisError } from './client.js';
+import { redisStateKey } from '../../core/names.js';
+import { checkScript, run } from './scripts.js';
 import { claimKey } from './shardState.js';
 import { claimed } from './store.js';
 
@@ -20,8 +22,13 @@ export async function checkRedis(config: Config): Promise<readonly Problem[]> {
     await client.connect();
     const problems = infoProblems(parseInfo(await client.info()), where);
     const owner = await client.get(claimKey(config.redis.keyPrefix));
-    if (owner === null || owner === config.pipeline) return problems;
-    return [...problems, problemOf(claimed(config.redis.keyPrefix, owner))];
+    if (owner !== null && owner !== config.pipeline) {
+      return [...problems, problemOf(claimed(config.redis.keyPrefix, owner))];
+    }
+    if (problems.length > 0) return problems;
+    await run(client, checkScript, [redisStateKey(config.redis.keyPrefix, 'check')], []);
+    await client.scan('0', 'COUNT', 1);
+    return [];
   } catch (error) {
     return [problemOf(redisError(connectError ?? error, `use Redis at ${where}`))];
   } finally {

@@ -130,6 +130,27 @@ return 'done'
 `,
 );
 
+/** KEYS: a key that nobody uses. Every command that the other scripts call, once: proves the rights and leaves nothing. */
+export const checkScript = script(
+  '',
+  `
+local key = KEYS[1]
+redis.call('DEL', key)
+redis.call('SET', key, '', 'PXAT', 1)
+redis.call('MSET', key, '')
+redis.call('GET', key)
+redis.call('DEL', key)
+redis.call('HSET', key, 'a', '', 'b', '')
+redis.call('HGET', key, 'a')
+redis.call('HGETALL', key)
+redis.call('HKEYS', key)
+redis.call('HDEL', key, 'a')
+redis.call('PEXPIREAT', key, 1)
+redis.call('EXISTS', key)
+return redis.call('DEL', key)
+`,
+);
+
 /** Runs by its hash; a server that was restarted or failed over learns the text again. */
 export async function run(
   client: Redis,

@@ -174,7 +174,9 @@ describe('names', () => {
         parked: [],
       });
     }
-    expect((await documents('jsons')).map((d) => d['j'] as unknown)).toEqual([0, 1, 2].map(() => JSON.parse(json) as unknown));
+    expect((await documents('jsons')).map((d) => d['j'] as unknown)).toEqual(
+      [0, 1, 2].map(() => JSON.parse(json) as unknown),
+    );
   });
 
   it('of key columns are escaped in a composite _id', async () => {
@@ -240,6 +242,14 @@ describe('what cannot be stored', () => {
     expect(outcome).toMatchObject({ kind: 'applied', parked: [{ key: '{"id":2}' }] });
     expect(JSON.stringify(outcome)).not.toContain('secret');
     expect((await documents()).map((d) => d['_id'] as unknown)).toEqual([1, 3]);
+  });
+
+  it('does not include what only a validator minds', async () => {
+    const epoch = await own(store);
+    await client.db(name).createCollection('things', { validator: { v: { $type: 'int' } } });
+    const outcome = await store.apply(0, epoch, batch(start, [put(1, 'text', 'c'), put(2, 'text')]));
+    expect(outcome).toEqual({ kind: 'applied', parked: [] });
+    expect(await documents()).toHaveLength(2);
   });
 
   it('includes rows that do not fit their definition and names with a zero character', async () => {
