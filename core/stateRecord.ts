@@ -11,6 +11,14 @@ export interface RowName {
   readonly identity: string;
 }
 
+/** A key that was parked until the change with this seq became an event. */
+export interface FreedKey {
+  readonly tableId: number;
+  /** 32 hex digits. */
+  readonly keyHash: string;
+  readonly seq: number;
+}
+
 /** Why this incarnation began; `first` needs no action, the others ask for a copy of every table. */
 export interface Beginning {
   readonly cause: 'first' | 'log-lost' | 'source-rewound';
@@ -33,6 +41,8 @@ export interface StateRecord {
   readonly rows: readonly RowName[];
   /** Markers that this or the previous transaction resolves. */
   readonly markers: readonly string[];
+  /** Keys that this or the previous transaction freed. */
+  readonly freed: readonly FreedKey[];
   /** Ordinal of the last record of each partition, by topic; the length of the list is the pinned partition count. */
   readonly ordinals: ReadonlyMap<string, readonly number[]>;
   /** Partitions whose last records were lost, with the ordinal up to which: their tables are to be copied again. */

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CaptureOutcome } from '../core/outcome.js';
 import type { PartitionName } from '../core/position.js';
-import type { RowName, StateRecord } from '../core/stateRecord.js';
+import type { FreedKey, RowName, StateRecord } from '../core/stateRecord.js';
 import type { PartitionRecords } from '../stores/kafka/producer.js';
 import {
   hasRows,
@@ -54,6 +54,7 @@ export async function runCapture(deps: CaptureDeps, signal: AbortSignal, hooks: 
 interface Leaving {
   readonly rows: readonly RowName[];
   readonly markers: readonly string[];
+  readonly freed: readonly FreedKey[];
   /** Whether they were deleted; false when a lock stood in the way. */
   readonly deleted: Promise<boolean>;
 }
@@ -150,9 +151,11 @@ class RunningRelay {
     const { session, tables, producer, deps } = this.#relay;
     const { topicPrefix } = deps.config.kafka;
     await parkKeys(session, this.#stateDatabase, plan.parked);
+    const freed = plan.freed.map(({ tableId, key, seq }) => ({ tableId, keyHash: keyHash(key), seq }));
     for (const { tableId, key } of plan.parked) this.#parkedKeys.add(parkedKey(tableId, keyHash(key)));
+    for (const { tableId, keyHash: hash } of freed) this.#parkedKeys.delete(parkedKey(tableId, hash));
     if (plan.published > 0 || plan.markers.length > 0) {
-      const state = this.#stateWith(plan);
+      const state = this.#stateWith(plan, freed);
       const partitions = [...plan.partitions, stateRecords(topicPrefix, tables, state)];
       const published = await producer.publish(partitions, now);
       if (published.kind === 'fenced') return false;
@@ -160,14 +163,14 @@ class RunningRelay {
       await this.#moveEnds(plan.partitions, published.ends);
     }
     await this.#settle();
-    const deleted = this.#leave(plan, new Map(this.#ends));
+    const deleted = this.#leave(plan, freed, new Map(this.#ends));
     // Awaited at the next settle; until then a failure must not count as unhandled.
     deleted.catch(() => undefined);
-    this.#leaving = { rows: plan.rows, markers: plan.markers, deleted };
+    this.#leaving = { rows: plan.rows, markers: plan.markers, freed, deleted };
     return true;
   }
 
-  #stateWith(plan: BatchPlan): StateRecord {
+  #stateWith(plan: BatchPlan, freed: readonly FreedKey[]): StateRecord {
     const named = [...this.#blocked, ...(this.#leaving?.rows ?? []), ...plan.rows];
     const rows = named.map(({ seq, identity }) => ({ seq, identity })).sort((a, b) => a.seq - b.seq);
     return {
@@ -177,6 +180,7 @@ class RunningRelay {
       published: this.#state.published + plan.published,
       rows,
       markers: [...(this.#leaving?.markers ?? []), ...plan.markers],
+      freed: [...(this.#leaving?.freed ?? []), ...freed],
       ordinals: plan.ordinals,
     };
   }
@@ -195,17 +199,14 @@ class RunningRelay {
     await requestCopiesOf(deps.mysql, lost, { reason: 'loss', newRun: randomUUID });
   }
 
-  async #leave(plan: BatchPlan, ends: ReadonlyMap<PartitionName, number>): Promise<boolean> {
+  async #leave(
+    plan: BatchPlan,
+    freed: readonly FreedKey[],
+    ends: ReadonlyMap<PartitionName, number>,
+  ): Promise<boolean> {
     const { second } = this.#relay;
     await resolveMarkers(second, this.#stateDatabase, plan.markers, ends);
-    if (plan.freed.length > 0) {
-      await freeKeys(second, this.#stateDatabase, plan.freed);
-      const parkedHere = new Set(plan.parked.map(({ tableId, key }) => parkedKey(tableId, keyHash(key))));
-      for (const { tableId, key } of plan.freed) {
-        const name = parkedKey(tableId, keyHash(key));
-        if (!parkedHere.has(name)) this.#parkedKeys.delete(name);
-      }
-    }
+    await freeKeys(second, this.#stateDatabase, freed);
     return removeRows(second, this.#stateDatabase, plan.rows);
   }
 

@@ -54,7 +54,8 @@ export interface BatchPlan {
   readonly ordinals: ReadonlyMap<string, readonly number[]>;
   readonly markers: readonly string[];
   readonly parked: readonly ParkedChange[];
-  readonly freed: readonly { readonly tableId: number; readonly key: Buffer; readonly seq: number }[];
+  /** Keys that were parked, before or by this batch, and whose last change here is a record. */
+  readonly freed: readonly Change[];
   /** Changes that became records. */
   readonly published: number;
 }
@@ -66,7 +67,8 @@ export function planBatch(changes: readonly Change[], context: BatchContext): Ba
   const lanes = new Map<string, (Lane | undefined)[]>();
   const ordinals = new Map(context.ordinals);
   const parked: ParkedChange[] = [];
-  const freed: { tableId: number; key: Buffer; seq: number }[] = [];
+  const parkedHere = new Set<string>();
+  const freed = new Map<string, Change>();
   const markers: string[] = [];
   let published = 0;
 
@@ -80,13 +82,20 @@ export function planBatch(changes: readonly Change[], context: BatchContext): Ba
     return (list[partition] ??= { route, partition, records: [] });
   };
 
+  const park = (change: Change, reason: string): void => {
+    const { tableId, key, seq } = change;
+    parked.push({ tableId, key, seq, reason });
+    parkedHere.add(nameOf(change));
+    freed.delete(nameOf(change));
+  };
+
   for (const [i, change] of changes.entries()) {
     switch (change.kind) {
       case 'marker':
         markers.push(change.key.toString('utf8'));
         break;
       case 'parked':
-        parked.push(parkedChange(change, change.reason));
+        park(change, change.reason);
         break;
       case 'event': {
         const { route } = change;
@@ -97,7 +106,7 @@ export function planBatch(changes: readonly Change[], context: BatchContext): Ba
         const ordinal = (counts[partition] ?? 0) + 1;
         const record = recordOf(change, route, ordinal, context);
         if (record === null) {
-          parked.push(parkedChange(change, tooLarge(route)));
+          park(change, tooLarge(route));
           break;
         }
         target.records.push(record);
@@ -107,14 +116,23 @@ export function planBatch(changes: readonly Change[], context: BatchContext): Ba
           target.records.push(tombstoneOf(change, route, ordinal + 1, context));
           counts[partition] = ordinal + 1;
         }
-        if (context.isParked?.(change.tableId, change.key) === true) freed.push(change);
+        const wasParked = context.isParked?.(change.tableId, change.key) === true;
+        if (wasParked || (parkedHere.size > 0 && parkedHere.has(nameOf(change)))) freed.set(nameOf(change), change);
         break;
       }
       case 'nothing':
         break;
     }
   }
-  return { rows: changes, partitions: partitionsOf(lanes), ordinals, markers, parked, freed, published };
+  return {
+    rows: changes,
+    partitions: partitionsOf(lanes),
+    ordinals,
+    markers,
+    parked,
+    freed: [...freed.values()],
+    published,
+  };
 }
 
 interface Lane {
@@ -181,8 +199,8 @@ export function tooLarge(route: Route): string {
   return `larger than a message of topic ${route.topic} may be (max.message.bytes ${route.maxMessageBytes})`;
 }
 
-function parkedChange({ tableId, key, seq }: Change, reason: string): ParkedChange {
-  return { tableId, key, seq, reason };
+function nameOf({ tableId, key }: Change): string {
+  return `${tableId} ${key.toString('latin1')}`;
 }
 
 /** An UPDATE that set what was there already fires the trigger all the same. */

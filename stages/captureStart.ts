@@ -19,13 +19,14 @@ import {
   type StateRecord,
 } from '../core/stateRecord.js';
 import { claimProducer, transactionalId, type PartitionRecords, type Producer } from '../stores/kafka/producer.js';
+import { sameAddress, type Dial } from '../stores/kafka/client.js';
 import { openReader, type Reader } from '../stores/kafka/reader.js';
 import { readCompacted, readTails, type Tail } from '../stores/kafka/tails.js';
 import { probeSeq, removeRows, stillThere } from '../stores/mysql/changeLog.js';
 import type { Mysql, Queries, Session } from '../stores/mysql/connection.js';
 import { acceptIncarnation, requestCopiesOf } from '../stores/mysql/incarnation.js';
 import { resolveMarkers } from '../stores/mysql/markers.js';
-import { readParkedKeys } from '../stores/mysql/parked.js';
+import { freeKeys, readParkedKeys } from '../stores/mysql/parked.js';
 import { takeRelayLock } from '../stores/mysql/relayLock.js';
 import { readServer } from '../stores/mysql/server.js';
 import { readCapturedTables, readDefinitions, readMeta, type Meta } from '../stores/mysql/state.js';
@@ -37,6 +38,8 @@ export interface CaptureDeps {
   readonly mysql: Mysql;
   /** Of lockstep, for `source.version`. */
   readonly version: string;
+  /** Where to connect for an address of the cluster; for tunnels and tests. */
+  readonly dial?: Dial;
 }
 
 /** Everything a running relay holds. */
@@ -89,7 +92,9 @@ async function takeOver(deps: CaptureDeps, onClose: (end: () => void) => void): 
   const meta = await readOwnMeta(session, config, serverUuid);
   await takeRelayLock(session, stateDatabase);
 
-  const producer = await claimProducer(config.kafka, transactionalId(config.pipeline));
+  const producer = await claimProducer(config.kafka, transactionalId(config.pipeline), {
+    dial: deps.dial ?? sameAddress,
+  });
   onClose(() => producer.close());
   const log = await readLog(deps, session);
 
@@ -101,6 +106,7 @@ async function takeOver(deps: CaptureDeps, onClose: (end: () => void) => void): 
   if (state !== last && !(await publishState(producer, tables, topicPrefix, state))) return { kind: 'fenced' };
 
   await resolveMarkers(session, stateDatabase, state.markers, log.ends);
+  await freeKeys(session, stateDatabase, state.freed);
   const named = await stillThere(session, stateDatabase, state.rows);
   const undeleted = (await removeRows(session, stateDatabase, named)) ? [] : named;
   const outcome = await accept(mysql, state, meta);
@@ -112,7 +118,7 @@ async function takeOver(deps: CaptureDeps, onClose: (end: () => void) => void): 
     second,
     producer,
     tables,
-    state: { ...state, rows: [], markers: [], knownGaps: gaps },
+    state: { ...state, rows: [], markers: [], freed: [], knownGaps: gaps },
     ends: log.ends,
     undeleted,
     parkedKeys: await readParkedKeys(session, stateDatabase),
@@ -144,11 +150,11 @@ interface Log {
 }
 
 /** Everything that is committed in Kafka, after the claim has decided the predecessor's last transaction. */
-async function readLog({ config, version }: CaptureDeps, session: Session): Promise<Log> {
+async function readLog({ config, version, dial = sameAddress }: CaptureDeps, session: Session): Promise<Log> {
   const { kafka, mysql } = config;
   const captured = await capturedDefinitions(session, mysql.stateDatabase);
-  const tables = await openTables({ config, version, queries: session }, captured);
-  const reader = openReader(kafka, { clientId: 'lockstep-capture', maxWaitMs: 200 });
+  const tables = await openTables({ config, version, dial, queries: session }, captured);
+  const reader = openReader(kafka, { clientId: 'lockstep-capture', maxWaitMs: 200, dial });
   try {
     const last = await lastState(reader, config);
     tables.published((await readCompacted(reader, ownTopic(kafka.topicPrefix, 'definitions'))).keys());
@@ -194,6 +200,7 @@ function fresh(
     published: 0,
     rows: last?.rows ?? [],
     markers: last?.markers ?? [],
+    freed: last?.freed ?? [],
     ordinals: ordinalsAfter(last, tails),
     knownGaps: new Map(),
   };

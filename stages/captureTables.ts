@@ -7,6 +7,7 @@ import { canonicalDefinition, definitionHash, type Definition, type DefinitionHa
 import { envelopeBuilder } from '../core/envelope.js';
 import { LockstepError } from '../core/errors.js';
 import { ownTopic, tableTopic } from '../core/names.js';
+import type { Dial } from '../stores/kafka/client.js';
 import type { Producer } from '../stores/kafka/producer.js';
 import { dataTopic, ensureTopics, ownTopics, type TopicFacts } from '../stores/kafka/topics.js';
 import type { Queries } from '../stores/mysql/connection.js';
@@ -30,6 +31,7 @@ export interface Tables {
 export interface TablesSource {
   readonly config: Config;
   readonly version: string;
+  readonly dial: Dial;
   readonly queries: Queries;
 }
 
@@ -38,7 +40,7 @@ export async function openTables(source: TablesSource, captured: readonly Defini
   const { kafka } = source.config;
   const names = new Map(captured.map((d) => [tableTopic(kafka.topicPrefix, d.database, d.table), d.table]));
   const specs = [...ownTopics(kafka), ...[...names.keys()].map((name) => dataTopic(kafka, name))];
-  return new KnownTables(source, await ensureTopics(kafka, specs), names);
+  return new KnownTables(source, await ensureTopics(kafka, specs, source), names);
 }
 
 class KnownTables implements Tables {
@@ -107,7 +109,7 @@ class KnownTables implements Tables {
 
   async #makeTopic(topic: string): Promise<TopicFacts> {
     const { kafka } = this.#source.config;
-    const facts = (await ensureTopics(kafka, [dataTopic(kafka, topic)])).get(topic);
+    const facts = (await ensureTopics(kafka, [dataTopic(kafka, topic)], this.#source)).get(topic);
     if (facts === undefined) throw new LockstepError('LS-INTERNAL', `topic ${topic} was not described`);
     this.#facts.set(topic, facts);
     return facts;

@@ -1,5 +1,6 @@
 /** Keys that capture set aside, with the reason. A later change of the key that can be published removes it again. */
 import { createHash } from 'node:crypto';
+import type { FreedKey } from '../../core/stateRecord.js';
 import { asBytes, asCount, asText } from './cell.js';
 import type { Queries } from './connection.js';
 import { quoteTable } from './quote.js';
@@ -25,20 +26,24 @@ export async function parkKeys(
   await queries.run(
     `INSERT INTO ${quoteTable(stateDatabase, 'parked')} (table_id, key_hash, \`key\`, reason, seq) VALUES ? AS newer
      ON DUPLICATE KEY UPDATE reason = newer.reason, seq = newer.seq, at = CURRENT_TIMESTAMP(6)`,
-    [changes.map(({ tableId, key, reason, seq }) => [tableId, hashBytes(key), key, reason.slice(0, 1000), seq])],
+    [
+      changes.map(({ tableId, key, reason, seq }) => [
+        tableId,
+        Buffer.from(keyHash(key), 'hex'),
+        key,
+        reason.slice(0, 1000),
+        seq,
+      ]),
+    ],
   );
 }
 
-/** Only what was parked at or before the given change of the key. */
-export async function freeKeys(
-  queries: Queries,
-  stateDatabase: string,
-  changes: readonly { readonly tableId: number; readonly key: Buffer; readonly seq: number }[],
-): Promise<void> {
-  for (const { tableId, key, seq } of changes) {
+/** Only what was parked at or before the change that freed the key. */
+export async function freeKeys(queries: Queries, stateDatabase: string, keys: readonly FreedKey[]): Promise<void> {
+  for (const { tableId, keyHash: hash, seq } of keys) {
     await queries.run(
       `DELETE FROM ${quoteTable(stateDatabase, 'parked')} WHERE table_id = ? AND key_hash = ? AND seq <= ?`,
-      [tableId, hashBytes(key), seq],
+      [tableId, Buffer.from(hash, 'hex'), seq],
     );
   }
 }
@@ -68,8 +73,4 @@ export async function readParked(
     reason: asText(row[2]),
     seq: asCount(row[3]),
   }));
-}
-
-function hashBytes(key: Buffer): Buffer {
-  return Buffer.from(keyHash(key), 'hex');
 }

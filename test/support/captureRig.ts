@@ -5,9 +5,15 @@
 import { randomBytes } from 'node:crypto';
 import { createConnection, type Connection } from 'mysql2/promise';
 import type { Config } from '../../core/config.js';
+import { decodeHeader } from '../../core/event.js';
+import { ownTopic, tableTopic } from '../../core/names.js';
 import type { CaptureOutcome } from '../../core/outcome.js';
-import { runCapture } from '../../stages/capture.js';
+import { partitionName } from '../../core/position.js';
+import { runCapture, type CaptureDeps } from '../../stages/capture.js';
 import { install } from '../../stages/install.js';
+import type { Dial } from '../../stores/kafka/client.js';
+import { openReader, type LogRecord } from '../../stores/kafka/reader.js';
+import { readCompacted } from '../../stores/kafka/tails.js';
 import { openMysql, type Mysql } from '../../stores/mysql/connection.js';
 import type { Stack } from '../../temporal-compose/stack.js';
 import { deleteTopics } from './topics.js';
@@ -24,7 +30,10 @@ export interface CaptureRig {
   readonly root: Connection;
   readonly stateDatabase: string;
   install(): Promise<void>;
-  capture(): CaptureRun;
+  /** Ends by itself on a failure, as in a worker: a supervisor calls it again. */
+  capture(dial?: Dial): CaptureRun;
+  /** Calls capture again after every failure, until stopped or until it ends with an outcome. */
+  keepCapturing(dial?: Dial): CaptureRun & { readonly failures: string[] };
   /** Rows in the change log. */
   waiting(): Promise<number>;
   /** Until the change log is empty. */
@@ -74,23 +83,40 @@ export async function createCaptureRig(
     const [row] = await mysql.rows(`SELECT COUNT(*) FROM \`${stateDatabase}\`.change_log`);
     return Number(row?.[0]);
   };
+  const deps = (dial?: Dial): CaptureDeps => ({
+    config,
+    mysql,
+    version: '0.0.0-test',
+    ...(dial === undefined ? {} : { dial }),
+  });
   return {
     config,
     mysql,
     root,
     stateDatabase,
     install: async () => void (await install({ config, mysql })),
-    capture() {
+    capture(dial) {
       const abort = new AbortController();
-      const done = runCapture({ config, mysql, version: '0.0.0-test' }, abort.signal, { beat: () => undefined });
+      const done = runCapture(deps(dial), abort.signal, { beat: () => undefined });
       done.catch(() => undefined);
-      return {
-        done,
-        stop: async () => {
-          abort.abort();
-          return await done;
-        },
+      return { done, stop: () => stopped(abort, done) };
+    },
+    keepCapturing(dial) {
+      const abort = new AbortController();
+      const failures: string[] = [];
+      const keep = async (): Promise<CaptureOutcome> => {
+        for (;;) {
+          try {
+            return await runCapture(deps(dial), abort.signal, { beat: () => undefined });
+          } catch (error) {
+            failures.push(error instanceof Error ? error.message : String(error));
+            if (abort.signal.aborted) return { kind: 'stopped' };
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          }
+        }
       };
+      const done = keep();
+      return { done, failures, stop: () => stopped(abort, done) };
     },
     waiting,
     async drained(ms = 20_000) {
@@ -108,4 +134,59 @@ export async function createCaptureRig(
       await deleteTopics(stack.kafka.brokers, name);
     },
   };
+}
+
+async function stopped(abort: AbortController, done: Promise<CaptureOutcome>): Promise<CaptureOutcome> {
+  abort.abort();
+  return await done;
+}
+
+export interface CapturedEvent {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: string;
+  readonly op: string;
+  readonly seq: number;
+  readonly ordinal: number;
+  readonly incarnation: string;
+  readonly afterText: string | null;
+}
+
+/** Every event of the captured tables, in partition order. */
+export async function readEvents(config: Config): Promise<CapturedEvent[]> {
+  const reader = openReader(config.kafka, { maxWaitMs: 100 });
+  try {
+    const definitions = await readCompacted(reader, ownTopic(config.kafka.topicPrefix, 'definitions'));
+    const topics = [...definitions.values()].map((bytes) => {
+      const { database, table } = JSON.parse(bytes.toString('utf8')) as { database: string; table: string };
+      return tableTopic(config.kafka.topicPrefix, database, table);
+    });
+    const ends = await reader.endOffsets([...new Set(topics)]);
+    const positions = new Map(await reader.beginningOffsets([...new Set(topics)]));
+    const events: CapturedEvent[] = [];
+    const deadline = AbortSignal.timeout(20_000);
+    for (;;) {
+      for (const [name, offset] of positions) if (offset >= (ends.get(name) ?? 0)) positions.delete(name);
+      if (positions.size === 0) break;
+      deadline.throwIfAborted();
+      for (const { topic, partition, records, nextOffset } of await reader.fetch(positions, deadline)) {
+        positions.set(partitionName(topic, partition), nextOffset);
+        for (const record of records) events.push(eventOf(topic, partition, record));
+      }
+    }
+    return events.toSorted(
+      (a, b) => a.topic.localeCompare(b.topic) || a.partition - b.partition || a.offset - b.offset,
+    );
+  } finally {
+    await reader.close();
+  }
+}
+
+function eventOf(topic: string, partition: number, { offset, key, value, header }: LogRecord): CapturedEvent {
+  const facts = decodeHeader(header ?? '');
+  if (facts === undefined) throw new Error(`a record without a header in ${topic}`);
+  const { op, seq, ordinal, incarnation, afterStart, afterEnd } = facts;
+  const afterText = value === null || afterEnd === 0 ? null : value.toString('utf8', afterStart, afterEnd);
+  return { topic, partition, offset, key: String(key), op, seq, ordinal, incarnation, afterText };
 }

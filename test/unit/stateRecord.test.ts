@@ -20,6 +20,7 @@ const state: fc.Arbitrary<StateRecord> = fc.record({
       fc.tuple(...seqs.toSorted((a, b) => a - b).map((s) => identity.map((i) => ({ seq: s, identity: i })))),
     ),
   markers: fc.array(fc.uuid()),
+  freed: fc.array(fc.record({ tableId: fc.nat(), keyHash: fc.string(), seq })),
   ordinals: fc
     .array(fc.tuple(fc.string(), fc.array(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }))))
     .map((entries) => new Map(entries)),

@@ -1,0 +1,82 @@
+/**
+ * A broker between capture and the broker: passes everything on until it is told to cut connections, or to swallow the
+ * answer to a commit. Knows of the protocol only where a request begins and what it asks.
+ */
+import net from 'node:net';
+import type { Dial } from '../../stores/kafka/client.js';
+
+/** EndTxn. */
+const commit = 26;
+
+export class KafkaProxy {
+  /** Answers to commits that never reached the client. */
+  swallowed = 0;
+  readonly #server = net.createServer((client) => this.#serve(client));
+  readonly #pairs = new Set<[net.Socket, net.Socket]>();
+  readonly #target: { host: string; port: number };
+  #swallow = 0;
+
+  constructor(broker: string) {
+    const [host = '', port] = broker.split(':');
+    this.#target = { host, port: Number(port) };
+  }
+
+  async listen(): Promise<Dial> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    const { port } = this.#server.address() as net.AddressInfo;
+    return () => ({ host: '127.0.0.1', port });
+  }
+
+  /** Resets every connection. */
+  cut(): void {
+    for (const [client, broker] of this.#pairs) {
+      client.resetAndDestroy();
+      broker.destroy();
+    }
+  }
+
+  /** The next commits reach the broker; their answers reach nobody, and the connections break. */
+  swallowCommits(count: number): void {
+    this.#swallow = count;
+  }
+
+  close(): void {
+    this.cut();
+    this.#server.close();
+  }
+
+  #serve(client: net.Socket): void {
+    const broker = net.connect(this.#target);
+    const pair: [net.Socket, net.Socket] = [client, broker];
+    this.#pairs.add(pair);
+    let swallowing = false;
+    let pending = Buffer.alloc(0);
+    client.on('data', (chunk: Buffer) => {
+      pending = Buffer.concat([pending, chunk]);
+      while (pending.length >= 6 && pending.length >= 4 + pending.readInt32BE(0)) {
+        if (pending.readInt16BE(4) === commit && this.#swallow > 0) {
+          this.#swallow -= 1;
+          swallowing = true;
+        }
+        pending = pending.subarray(4 + pending.readInt32BE(0));
+      }
+      broker.write(chunk);
+    });
+    broker.on('data', (chunk: Buffer) => {
+      if (!swallowing) {
+        client.write(chunk);
+        return;
+      }
+      this.swallowed += 1;
+      client.resetAndDestroy();
+      broker.destroy();
+    });
+    for (const [one, other] of [pair, [broker, client] as const]) {
+      one.on('error', () => other.destroy());
+      one.on('close', () => {
+        other.destroy();
+        this.#pairs.delete(pair);
+      });
+    }
+  }
+}
