@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { Config } from '../core/config.js';
 import { errorsAmong, type Problem } from '../core/problem.js';
+import { redactUri } from '../core/uri.js';
 import {
   addCommand,
   configOf,
@@ -25,9 +26,22 @@ export function addDoctor(program: Command): void {
     const errors = errorsAmong(problems).length;
     const words =
       errors === 0 ? 'ready: every server has what the pipeline needs' : `not ready: ${errors} to set right`;
-    printResult(options, { ok: errors === 0, problems }, [problemLines(problems), words].join('\n').trim());
+    const text = [serverLines(config), problemLines(problems), words].filter((part) => part !== '').join('\n');
+    printResult(options, { ok: errors === 0, problems }, text);
     if (errors > 0) process.exitCode = 1;
   });
+}
+
+/** What was looked at, without passwords. */
+function serverLines({ mysql, kafka, mongo, redis, temporal }: Config): string {
+  const servers = [
+    ['MySQL', `${redactUri(mysql.uri)}, database ${mysql.database}`],
+    ['Kafka', `${kafka.brokers.join(', ')}, topics ${kafka.topicPrefix}.…`],
+    ['MongoDB', mongo === null ? 'off' : `${redactUri(mongo.uri)}, database ${mongo.database}`],
+    ['Redis', redis === null ? 'off' : `${redactUri(redis.uri)}, keys ${redis.keyPrefix}:…`],
+    ['Temporal', `${temporal.address}, namespace ${temporal.namespace}`],
+  ];
+  return servers.map(([name = '', place = '']) => `${name.padEnd(8)}  ${place}`).join('\n');
 }
 
 /** Every problem of every server at once, errors first. */

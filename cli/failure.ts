@@ -19,7 +19,9 @@ export function failureText(error: unknown, debug: boolean): string {
   const code = error instanceof LockstepError ? error.code : 'LS-INTERNAL';
   const message = error instanceof Error ? error.message : String(error);
   const stack = debug && error instanceof Error ? `\n${stackOf(error)}` : '';
-  return `${code}: ${message}\n  → ${errorCodes[code].help}${stack}\n`;
+  // An error made of problems holds the fix of each already.
+  const help = message.includes('\n  → ') ? '' : `\n  → ${errorCodes[code].help}`;
+  return `${code}: ${message}${help}${stack}\n`;
 }
 
 function stackOf(error: Error): string {

@@ -5,6 +5,7 @@ import type { Config } from '../core/config.js';
 import { parseConfig } from '../core/configFile.js';
 import { codeOf, LockstepError } from '../core/errors.js';
 import { splitUri } from '../core/uri.js';
+import type { Mysql } from '../stores/mysql/connection.js';
 import type { LeftOut } from '../stores/mysql/eligibility.js';
 import { addCommand, printResult, withJson, type JsonOption } from './command.js';
 import { initFileText, pipelineNameOf, withoutPassword, type InitFile } from './initFile.js';
@@ -134,12 +135,23 @@ async function look(config: Config): Promise<{
     const out = facts.flatMap((table) => leftOut(table, config.tables) ?? []);
     const names = facts.map(({ definition }) => definition.table);
     const tables = names.filter((table) => !out.some((entry) => entry.table === table));
-    // The usual name may serve another pipeline on this server already.
-    const taken = existing.has(config.mysql.stateDatabase);
+    const taken = existing.has(config.mysql.stateDatabase) && !(await isOwn(mysql, config));
     const own = `lockstep_${config.pipeline.replaceAll('-', '_')}`.slice(0, 64);
     return { tables, leftOut: out, stateDatabase: taken ? own : config.mysql.stateDatabase };
   } finally {
     await mysql.close();
+  }
+}
+
+/** The usual name may serve another pipeline on this server already, or something that is not lockstep at all. */
+async function isOwn(mysql: Mysql, { pipeline, mysql: { stateDatabase, database } }: Config): Promise<boolean> {
+  const { readMeta } = await import('../stores/mysql/state.js');
+  try {
+    const meta = await readMeta(mysql, stateDatabase);
+    return meta?.pipeline === pipeline && meta.sourceDatabase === database;
+  } catch (error) {
+    if (codeOf(error) === 'LS-MYSQL-PRIVILEGE' || codeOf(error) === 'LS-MYSQL-ACCESS') return false;
+    throw error;
   }
 }
 

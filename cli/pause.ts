@@ -39,7 +39,11 @@ function steering(command: Command, wish: 'pause' | 'resume'): void {
       const { withPipeline } = await import('./pipeline.js');
       await withPipeline(config, (pipeline) => pipeline[wish](table));
       const what = table === undefined ? `pipeline ${config.pipeline}` : `table ${table}`;
-      printResult(options, { [wish]: table ?? null }, `${what} ${wish === 'pause' ? 'is paused' : 'goes on'}`);
+      printResult(
+        options,
+        { paused: wish === 'pause', table: table ?? null },
+        `${what} ${wish === 'pause' ? 'is paused' : 'goes on'}`,
+      );
     },
   );
 }

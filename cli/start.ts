@@ -20,7 +20,7 @@ import { problemLines } from './problems.js';
 import { openProgress } from './progress.js';
 import { copyLine } from './statusText.js';
 
-type Options = FileOption & JsonOption & { readonly wait?: true };
+type Options = FileOption & JsonOption & { readonly wait?: true; readonly adoptSource?: true };
 
 const pollMs = 250;
 /** A worker is often started beside `start --wait`: it gets this long to appear. */
@@ -31,21 +31,46 @@ export function addStart(program: Command): void {
     name: 'start',
     summary: 'Checks every server, then starts the pipeline. A worker (`lockstep worker`) does the work.',
     examples: ['lockstep start', 'lockstep start --wait   # returns when every table is copied and streaming'],
-  }).option('--wait', 'return when every table is copied and streaming');
+  })
+    .option('--wait', 'return when every table is copied and streaming')
+    .option('--adopt-source', 'take a server with another server_uuid as the source; every table is copied again');
   withJson(withConfig(command)).action(async (options: Options) => {
     const config = await configOf(options);
+    if (options.adoptSource === true) await adopt(config);
     const { withPipeline } = await import('./pipeline.js');
-    const started = await withPipeline(config, async (pipeline) => {
+    const connected = withPipeline(config, async (pipeline) => {
       if ((await pipeline.view().catch(noAnswer)) === null) await proveReady(config);
       const outcome = await pipeline.start();
       say(outcome === 'started' ? `pipeline ${config.pipeline} started` : `pipeline ${config.pipeline} runs already`);
       if (options.wait === true) await untilStreaming(pipeline);
       return outcome;
     });
+    const started = await connected.catch((error: unknown) => refused(config, error));
     const streaming = options.wait === true;
     const words = streaming ? 'every table is copied and streaming' : 'lockstep status --watch shows how it goes';
     printResult(options, { pipeline: config.pipeline, started, streaming }, words);
   });
+}
+
+/** After a failover, or for a server that was restored on purpose. */
+async function adopt(config: Config): Promise<void> {
+  const [{ openMysql }, { adoptSource }] = await Promise.all([
+    import('../stores/mysql/connection.js'),
+    import('../stages/install.js'),
+  ]);
+  const mysql = openMysql(config.mysql, { connections: 2 });
+  try {
+    await adoptSource({ config, mysql });
+  } finally {
+    await mysql.close();
+  }
+}
+
+/** Temporal in the way is one problem; there may be more, and all are told at once. */
+async function refused(config: Config, error: unknown): Promise<never> {
+  const code = codeOf(error);
+  if (code === 'LS-TEMPORAL-UNREACHABLE' || code === 'LS-TEMPORAL-REFUSED') await proveReady(config);
+  throw error;
 }
 
 /** No worker answers for a pipeline that runs: it is there all the same. */

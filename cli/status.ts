@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Config } from '../core/config.js';
+import { LockstepError } from '../core/errors.js';
 import { problemOf } from '../core/problem.js';
 import type { OpenProblem, PipelineStatus, Sample } from '../core/status.js';
 import type { ObserveDeps } from '../stages/observe.js';
@@ -13,6 +14,8 @@ import { statusText } from './statusText.js';
 
 type Options = FileOption & JsonOption & { readonly watch?: true };
 
+/** Without a worker the workflow is silent, and everything else can be told all the same. */
+const viewWithinMs = 4_000;
 const watchEveryMs = 1_000;
 /** A watcher sees the rates of this long, so that they move with what happens. */
 const watchWindowMs = 10_000;
@@ -91,7 +94,10 @@ interface Known {
 async function viewOf(pipeline: PipelineClient | OpenProblem): Promise<Known> {
   if (!('view' in pipeline)) return { view: undefined, problems: [pipeline] };
   try {
-    const view = await pipeline.view();
+    const silent = sleep(viewWithinMs).then((): never => {
+      throw new LockstepError('LS-PIPELINE-NO-WORKER', `the workflow did not answer within ${viewWithinMs / 1000} s`);
+    });
+    const view = await Promise.race([pipeline.view(), silent]);
     if (view !== null) return { view, problems: workflowProblems(view) };
     const ended = await pipeline.ended();
     return { view, problems: ended instanceof Error ? [problemOf(ended)] : [] };

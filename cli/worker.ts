@@ -6,7 +6,7 @@ import { addCommand, configOf, withConfig, type FileOption } from './command.js'
 /** `stream` stands for capture and both stores, which one process serves best together. */
 const groups: Readonly<Record<string, readonly QueueName[]>> = { stream: ['capture', 'mongo', 'redis'] };
 
-type Options = FileOption & { readonly queues?: readonly QueueName[] };
+type Options = FileOption & { readonly queues?: readonly QueueName[]; readonly metrics?: string };
 
 export function addWorker(program: Command): void {
   const command = addCommand(program, {
@@ -17,16 +17,24 @@ export function addWorker(program: Command): void {
       'lockstep worker --queues stream            # capture and both stores, nothing else',
       'lockstep worker --queues control,ingest    # the workflows and the copies',
     ],
-  }).option(
-    '--queues <names>',
-    `what to work on: ${[...queueNames, 'stream'].join(', ')}; everything by default`,
-    parseQueues,
-  );
+  })
+    .option(
+      '--queues <names>',
+      `what to work on: ${[...queueNames, 'stream'].join(', ')}; everything by default`,
+      parseQueues,
+    )
+    .option('--metrics <host:port>', 'serve metrics for Prometheus there', hostPort);
   withConfig(command).action(async (options: Options) => {
     const config = await configOf(options);
     const { runWorker } = await import('../workers/main.js');
-    await runWorker(config, options.queues ?? queueNames);
+    const metrics = options.metrics === undefined ? {} : { metricsAddress: options.metrics };
+    await runWorker(config, options.queues ?? queueNames, metrics);
   });
+}
+
+export function hostPort(text: string): string {
+  if (/^[\w.[\]:-]+:\d{1,5}$/.test(text)) return text;
+  throw new InvalidArgumentError('Allowed: host:port, such as 127.0.0.1:9464.');
 }
 
 export function parseQueues(text: string): readonly QueueName[] {

@@ -34,6 +34,6 @@ export function problemsAsError(problems: readonly Problem[]): LockstepError | u
   const errors = errorsAmong(problems);
   const first = errors[0];
   if (first === undefined) return undefined;
-  const text = errors.map((p) => `${p.message}\n  → ${p.fix}`).join('\n');
+  const text = errors.map((p, i) => `${i === 0 ? '' : `${p.code}: `}${p.message}\n  → ${p.fix}`).join('\n');
   return new LockstepError(first.code, text, { details: { codes: errors.map((p) => p.code) } });
 }
