@@ -121,7 +121,17 @@ async function claim(deps: InstallDeps): Promise<string> {
   return serverUuid;
 }
 
-async function adopt({ config, mysql }: InstallDeps, serverUuid: string): Promise<void> {
+/** Before anything runs: the server that answers is the source from now on, and every table is due for a copy. */
+export async function adoptSource(deps: TablesDeps): Promise<void> {
+  const { mysql, config } = deps;
+  const meta = await readMeta(mysql, config.mysql.stateDatabase);
+  const { serverUuid } = await readServer(mysql);
+  if (meta === null || meta.serverUuid === serverUuid) return;
+  refuse(metaProblems(meta, { ...deps, adoptSource: true }, serverUuid));
+  await adopt(deps, serverUuid);
+}
+
+async function adopt({ config, mysql }: TablesDeps, serverUuid: string): Promise<void> {
   const { stateDatabase } = config.mysql;
   await mysql.transaction(async (queries) => {
     for (const { id } of await readCapturedTables(queries, stateDatabase)) {
