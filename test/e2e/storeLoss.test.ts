@@ -27,6 +27,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-stores-'));
   stores = await up({ root: folder, ports: 'free', only: ['redis', 'mongo'] });
   redis = new Redis(stores.redis.uri);
+  // It goes away on purpose.
+  redis.on('error', () => undefined);
   mongo = await MongoClient.connect(stores.mongo.uri);
   pipeline = await createPipeline(stack, { label: 'loss', mongoUri: stores.mongo.uri, redisUri: stores.redis.uri });
   await createWorkloadTables(pipeline.root);
