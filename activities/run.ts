@@ -57,11 +57,18 @@ export async function failingCleanly<T>(work: () => Promise<T>): Promise<T> {
 export function failureOf(error: unknown): ApplicationFailure | CancelledFailure {
   if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
   if (error instanceof LockstepError) {
-    return ApplicationFailure.create({ type: error.code, message: error.message, nonRetryable: !error.retryable });
+    return withoutStack({ type: error.code, message: error.message, nonRetryable: !error.retryable });
   }
   Context.current().log.error('an activity failed in a way that lockstep does not know', { error: describe(error) });
   const name = error instanceof Error ? error.name : typeof error;
-  return ApplicationFailure.create({ type: name, message: `${name}; the worker's log holds the rest` });
+  return withoutStack({ type: name, message: `${name}; the worker's log holds the rest` });
+}
+
+/** A stack names files of this machine and helps nobody who reads a history. */
+function withoutStack(options: Parameters<typeof ApplicationFailure.create>[0]): ApplicationFailure {
+  const failure = ApplicationFailure.create(options);
+  failure.stack = '';
+  return failure;
 }
 
 function describe(error: unknown): string {
@@ -73,7 +80,7 @@ function describe(error: unknown): string {
 export function refuseAnotherPipeline(asked: PipelineIdentity, here: PipelineIdentity): void {
   const differences = identityDifferences(asked, here);
   if (differences.length === 0) return;
-  throw ApplicationFailure.create({
+  throw withoutStack({
     type: 'LS-WORKER-OTHER',
     message: `this worker has another configuration: ${differences.join('; ')}`,
   });

@@ -42,9 +42,13 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
   let installFailure: Error | undefined;
   let result: messages.PipelineResult | undefined;
 
-  setHandler(messages.stateQuery, () => machine.viewOf(state));
-  setHandler(messages.pauseUpdate, (argument) => done({ kind: 'pause', ...argument }));
-  setHandler(messages.resumeUpdate, (argument) => done({ kind: 'resume', ...argument }));
+  setHandler(messages.stateQuery, () => machine.viewOf(state), { description: 'What status shows' });
+  setHandler(messages.pauseUpdate, (argument) => done({ kind: 'pause', ...argument }), {
+    description: 'Leaves the stores, or one table of them, alone: {"table": …}',
+  });
+  setHandler(messages.resumeUpdate, (argument) => done({ kind: 'resume', ...argument }), {
+    description: 'Ends a pause: {} or {"table": …}',
+  });
   setHandler(messages.resyncUpdate, async ({ table }) => {
     await requestCopies(scope, [table]);
     await done({ kind: 'copies-wanted' });

@@ -3,10 +3,11 @@
  * time, signals and outcomes, without stores.
  */
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection, type Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, type Worker } from '@temporalio/worker';
 import type { ApplyRequest, CopyRequest, LookRequest } from '../../activities/contract.js';
 import { failingCleanly, runStage, type Run } from '../../activities/run.js';
 import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome } from '../../core/outcome.js';
@@ -49,12 +50,19 @@ export interface Rig {
 
 let bundle: Promise<{ code: string }> | undefined;
 
+/** From the sources; from dist/ when this runs compiled. */
 export function workflowBundle(): Promise<{ code: string }> {
-  bundle ??= bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)) });
+  const paths = ['ts', 'js'].map((end) => fileURLToPath(new URL(`../../workflows/index.${end}`, import.meta.url)));
+  const workflowsPath = paths.find((path) => existsSync(path));
+  if (workflowsPath === undefined) throw new Error(`no workflows at ${paths.join(' or ')}`);
+  bundle ??= bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
   return bundle;
 }
 
 let runtimeInstalled = false;
+
+/** Stands in histories that are kept: no host, no process. */
+const identity = 'lockstep-test';
 
 /** Runs until it is told to end. */
 export async function untilStopped({ signal, beat }: Run): Promise<{ kind: 'stopped' }> {
@@ -74,16 +82,8 @@ export function failing<A extends unknown[], R>(
   return (...args) => (when() ? Promise.reject(error) : otherwise(...args));
 }
 
-export async function openRig(stack: Stack): Promise<Rig> {
-  if (!runtimeInstalled) installRuntime({ level: 'ERROR' });
-  runtimeInstalled = true;
-  const name = `wf-${randomBytes(4).toString('hex')}`;
-  const { address, namespace } = stack.temporal;
-  const connection = await Connection.connect({ address });
-  const client = new Client({ connection, namespace });
-  await ensureSearchAttributes(client);
-  const native = await NativeConnection.connect({ address });
-  const code = await workflowBundle();
+/** Streams that run until they are told to end, copies that succeed at once. */
+export function newScript(): Script {
   const script: Script = {
     install: () => Promise.resolve(),
     capture: untilStopped,
@@ -96,6 +96,20 @@ export async function openRig(stack: Stack): Promise<Rig> {
     looks: [],
     asked: [],
   };
+  return script;
+}
+
+export async function openRig(stack: Stack): Promise<Rig> {
+  if (!runtimeInstalled) installRuntime({ level: 'ERROR' });
+  runtimeInstalled = true;
+  const name = `wf-${randomBytes(4).toString('hex')}`;
+  const { address, namespace } = stack.temporal;
+  const connection = await Connection.connect({ address });
+  const client = new Client({ connection, namespace, identity });
+  await ensureSearchAttributes(client);
+  const native = await NativeConnection.connect({ address });
+  const code = await workflowBundle();
+  const script = newScript();
   let running: { workers: readonly Worker[]; ended: Promise<unknown> } | undefined;
 
   const rig: Rig = {
@@ -120,7 +134,8 @@ export async function openRig(stack: Stack): Promise<Rig> {
       });
     },
     async startWorkers() {
-      const setup = { connection: native, namespace, pipeline: name, activities: activitiesOf(script), bundle: code };
+      const activities = activitiesOf(script);
+      const setup = { connection: native, namespace, pipeline: name, activities, bundle: code, identity };
       const workers = await createWorkers(setup, ['control', 'capture', 'mongo', 'redis', 'ingest']);
       running = { workers, ended: Promise.all(workers.map((worker) => worker.run())) };
     },
@@ -147,7 +162,7 @@ function ignoreEnded(error: unknown): void {
   if ((error as Error).name !== 'WorkflowNotFoundError') throw error;
 }
 
-function activitiesOf(script: Script): QueueActivities {
+export function activitiesOf(script: Script): QueueActivities {
   const attempt = (): number => Context.current().info.attempt;
   const apply = {
     runApply: (request: ApplyRequest) => runStage((run) => script.apply(request, run, attempt())),

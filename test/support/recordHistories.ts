@@ -1,0 +1,139 @@
+/**
+ * Records the histories that test/workflow/replay.test.ts replays, on a real server:
+ *   npm run build && LOCKSTEP_TEST_STACK=stack.json node dist/test/support/recordHistories.js [name …]
+ * (stack.json is the output of `lockstep up --json`). Record a new history when a workflow learns something new, under a
+ * new name; keep the old ones for as long as pipelines of that age may run.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { LockstepError } from '../../core/errors.js';
+import { packageRoot } from '../../temporal-compose/place.js';
+import type { Stack } from '../../temporal-compose/stack.js';
+import { pauseUpdate, resumeUpdate, resyncUpdate, stateQuery, stopUpdate } from '../../workflows/messages.js';
+import { openRig, untilStopped, type PipelineHandle, type Rig } from '../workflow/rig.js';
+import { until } from './processes.js';
+
+const folder = join(packageRoot(), 'test', 'histories');
+
+/** A scenario leaves its workflows ended; what it returns is recorded: name → workflow id and run. */
+type Scenario = (rig: Rig) => Promise<Readonly<Record<string, readonly [workflowId: string, runId?: string]>>>;
+
+const scenarios: Readonly<Record<string, Scenario>> = {
+  /** Install, copy, stream, pause, resume, resync, stop. */
+  async life(rig) {
+    rig.script.due.set('one', 'run-1').set('two', 'run-2').set('three', 'run-3');
+    const pipeline = await rig.start();
+    await streaming(pipeline);
+    await pipeline.executeUpdate(pauseUpdate, { args: [{ table: 'one' }] });
+    await pipeline.executeUpdate(pauseUpdate, { args: [{}] });
+    await pipeline.executeUpdate(resumeUpdate, { args: [{}] });
+    await pipeline.executeUpdate(resyncUpdate, { args: [{ table: 'two' }] });
+    await until('copied again', () => rig.script.due.size === 0);
+    await streaming(pipeline);
+    await pipeline.executeUpdate(stopUpdate);
+    const id = `lockstep/${rig.name}`;
+    return {
+      'pipeline-life': [id],
+      'capture-life': [`${id}/capture`],
+      'apply-life': [`${id}/apply/redis`],
+      'snapshot-life': [`${id}/snapshot/one`],
+    };
+  },
+
+  /** Streams that fail, lose a store and are fenced; a copy that fails. */
+  async trouble(rig) {
+    let broken = true;
+    let losses = 0;
+    rig.script.capture = (run) =>
+      broken ? Promise.reject(new LockstepError('LS-KAFKA-REFUSED', 'write on shop.*')) : untilStopped(run);
+    rig.script.apply = async ({ store }, run) => {
+      if (store === 'mongo') return await untilStopped(run);
+      losses += 1;
+      if (losses === 1) return { kind: 'store-lost', store };
+      return losses === 2 ? { kind: 'fenced' } : await untilStopped(run);
+    };
+    const copy = rig.script.copy;
+    rig.script.copy = async (request, run) => {
+      rig.script.copy = copy;
+      return await Promise.reject(
+        new LockstepError('LS-INTERNAL', `no definition of ${request.table} ${run.signal.aborted}`),
+      );
+    };
+    rig.script.due.set('one', 'run-1');
+    const pipeline = await rig.start();
+    await until('trouble', async () => (await pipeline.query(stateQuery)).problems.length >= 2);
+    broken = false;
+    await until('well again', async () => (await pipeline.query(stateQuery)).problems.length === 0);
+    await until('copied', () => rig.script.due.size === 0);
+    await pipeline.executeUpdate(stopUpdate);
+    const id = `lockstep/${rig.name}`;
+    return {
+      'pipeline-trouble': [id],
+      'capture-trouble': [`${id}/capture`],
+      'apply-trouble': [`${id}/apply/redis`],
+    };
+  },
+
+  /** The run that continues as new, and the one after it. */
+  async continued(rig) {
+    const pipeline = await rig.start({ maxHistoryEvents: 60 });
+    const id = `lockstep/${rig.name}`;
+    const first = (await pipeline.describe()).runId;
+    for (let i = 0; i < 12; i++) await pipeline.executeUpdate(pauseUpdate, { args: [{ table: `table-${i}` }] });
+    await until('a second run', async () => (await rig.client.workflow.getHandle(id).describe()).runId !== first);
+    await pipeline.executeUpdate(stopUpdate);
+    return { 'pipeline-continues': [id, first], 'pipeline-continued': [id] };
+  },
+
+  /** An installation that cannot succeed; a pipeline that is cancelled. */
+  async ends(rig) {
+    rig.script.install = () => Promise.reject(new LockstepError('LS-MYSQL-PRIVILEGE', 'TRIGGER is missing on shop'));
+    const refused = await rig.start();
+    const { runId } = await refused.describe();
+    await refused.result().catch(() => undefined);
+    rig.script.install = () => Promise.resolve();
+    const cancelled = await rig.start();
+    await streaming(cancelled);
+    await cancelled.cancel();
+    await cancelled.result().catch(() => undefined);
+    const id = `lockstep/${rig.name}`;
+    return { 'pipeline-refused': [id, runId], 'pipeline-cancelled': [id] };
+  },
+
+  /** A copy that is drained by a pause. */
+  async drained(rig) {
+    rig.script.copy = (_, run) => untilStopped(run);
+    rig.script.due.set('one', 'run-1');
+    const pipeline = await rig.start();
+    await until('copying', async () => (await pipeline.query(stateQuery)).copying.length === 1);
+    await pipeline.executeUpdate(pauseUpdate, { args: [{}] });
+    await until('drained', async () => (await pipeline.query(stateQuery)).copying.length === 0);
+    await pipeline.executeUpdate(stopUpdate);
+    return { 'snapshot-drained': [`lockstep/${rig.name}/snapshot/one`] };
+  },
+};
+
+async function streaming(pipeline: PipelineHandle): Promise<void> {
+  await until('streaming', async () => (await pipeline.query(stateQuery)).stage === 'streaming');
+}
+
+const file = process.env['LOCKSTEP_TEST_STACK'];
+if (file === undefined) throw new Error('LOCKSTEP_TEST_STACK names no file');
+const stack = JSON.parse(await readFile(file, 'utf8')) as Stack;
+const wanted = process.argv.slice(2);
+for (const [name, scenario] of Object.entries(scenarios)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const rig = await openRig(stack);
+  try {
+    for (const [history, [workflowId, runId]] of Object.entries(await scenario(rig))) {
+      const recorded = await rig.client.workflow.getHandle(workflowId, runId).fetchHistory();
+      const json: unknown = JSON.parse(historyToJSON(recorded));
+      await writeFile(join(folder, `${history}.json`), `${JSON.stringify(json)}\n`);
+      console.log(`${history}: ${recorded.events?.length ?? 0} events`);
+    }
+  } finally {
+    await rig.close();
+  }
+}
+process.exit(0);
