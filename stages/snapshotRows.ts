@@ -18,9 +18,10 @@ const longestMs = 600;
 export async function copyRows(context: CopyContext): Promise<void> {
   const target = context.config.snapshot.chunkMs;
   let rows = firstChunkRows;
+  let oldest = 0;
   while (!context.signal.aborted) {
     context.beat();
-    await untilCaptureKeepsUp(context);
+    oldest = await untilCaptureKeepsUp(context, oldest);
     try {
       const chunk = await copyChunk(context, rows);
       if (chunk === 'end') return;
@@ -65,9 +66,12 @@ async function logChunk(
 }
 
 /** Back-pressure: a copy writes faster than capture reads, and live changes queue behind it. */
-async function untilCaptureKeepsUp(context: CopyContext): Promise<void> {
+async function untilCaptureKeepsUp(context: CopyContext, from: number): Promise<number> {
   const { session, stateDatabase, config, signal } = context;
-  while (!signal.aborted && (await backlogSpan(session, stateDatabase)) > config.snapshot.maxBacklogRows) {
+  for (let oldest = from; ;) {
+    const backlog = await backlogSpan(session, stateDatabase, oldest);
+    oldest = backlog.oldest;
+    if (signal.aborted || backlog.rows <= config.snapshot.maxBacklogRows) return oldest;
     context.beat();
     await sleep(25);
   }

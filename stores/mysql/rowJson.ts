@@ -56,6 +56,10 @@ function assemble(parts: readonly (readonly [string, string])[]): string {
   return `CONCAT(${pieces.join(',')},'}')`;
 }
 
+/**
+ * Valid JSON whatever the column has become: a trigger still has its old text in the moments after an ALTER made text of a
+ * number or a date, and its image must not break whoever reads the log. The copy that follows brings the new form.
+ */
 function notNullJson(column: Column, n: string): string {
   switch (column.type) {
     case 'tinyint':
@@ -63,11 +67,10 @@ function notNullJson(column: Column, n: string): string {
     case 'mediumint':
     case 'int':
     case 'bigint':
-      return column.zerofill ? `${n}+0` : n;
     case 'year':
       return `${n}+0`;
     case 'decimal':
-      return `CONCAT('"',${column.zerofill ? `${n}+0` : n},'"')`;
+      return `JSON_QUOTE(CONCAT(${column.zerofill ? `${n}+0` : n}))`;
     case 'float':
       return `CONCAT(CAST(${n} AS JSON))`;
     case 'double':
@@ -76,16 +79,16 @@ function notNullJson(column: Column, n: string): string {
       return `CAST(${n} AS UNSIGNED)`;
     case 'date':
     case 'time':
-      return `CONCAT('"',${n},'"')`;
+      return `JSON_QUOTE(CONCAT(${n}))`;
     case 'datetime':
-      return `CONCAT('"',IF(LEFT(${n},10)=FROM_DAYS(TO_DAYS(${n})),REPLACE(${n},' ','T'),${n}),'"')`;
+      return `JSON_QUOTE(IF(LEFT(${n},10)=FROM_DAYS(TO_DAYS(${n})),REPLACE(${n},' ','T'),${n}))`;
     case 'timestamp':
       return (
-        `IF(UNIX_TIMESTAMP(${n})=0,CONCAT('"',${n},'"'),CONCAT('"',` +
+        `IF(UNIX_TIMESTAMP(${n})=0,JSON_QUOTE(CONCAT(${n})),CONCAT('"',` +
         `REPLACE(TIMESTAMP'1970-01-01 00:00:00'+INTERVAL UNIX_TIMESTAMP(${n}) SECOND,' ','T'),'Z"'))`
       );
     case 'json':
-      return `CONCAT(${n})`;
+      return `CONCAT(CAST(${n} AS JSON))`;
     case 'binary':
     case 'varbinary':
     case 'tinyblob':

@@ -109,6 +109,33 @@ test('a column that an application drops or renames fails none of its statements
   expect((await rig.log()).at(-1)?.op).not.toBe('?');
 });
 
+test('a column of another type breaks no image in the moment before its triggers are exchanged', async () => {
+  const types = [
+    'INT',
+    'BIGINT UNSIGNED',
+    'YEAR',
+    'DECIMAL(9,2)',
+    'FLOAT',
+    'BIT(1)',
+    'BIT(9)',
+    'DATE',
+    'TIME',
+    'DATETIME',
+    'TIMESTAMP',
+    'JSON',
+  ];
+  await rig.run(
+    `CREATE TABLE {src}.t (id INT PRIMARY KEY, ${types.map((type, i) => `c${i} ${type} NULL`).join(', ')})`,
+  );
+  await rig.install();
+  await rig.run(`ALTER TABLE {src}.t ${types.map((_, i) => `MODIFY c${i} VARCHAR(20)`).join(', ')}`);
+  await rig.run(`INSERT INTO {src}.t VALUES (1, ${types.map(() => `'a"\\\\b'`).join(', ')})`);
+  await rig.run(`INSERT INTO {src}.t (id, c0, c3, c7) VALUES (2, 'x"', 'y"', 'z"')`);
+  const log = await rig.log();
+  expect(log.map((row) => row.key)).toEqual(['{"id":1}', '{"id":2}']);
+  for (const { op, after } of log) expect(op === '?' || typeof JSON.parse(after ?? '') === 'object').toBe(true);
+});
+
 test('a row too large for an image is logged by its key; neither it nor its neighbours fail', async () => {
   await rig.run('CREATE TABLE {src}.big (id INT PRIMARY KEY, b LONGBLOB, t LONGTEXT, j JSON)');
   await rig.install();
