@@ -240,7 +240,7 @@ export interface Backlog {
   readonly rows: number;
   /** Age of the oldest in milliseconds; 0 without one. */
   readonly oldestMs: number;
-  /** Of the change log's file: it does not shrink, so this is the most that ever waited. */
+  /** On the server's disk. */
   readonly bytes: number;
 }
 
@@ -258,21 +258,25 @@ export async function readBacklog(queries: Queries, stateDatabase: string, count
   };
 }
 
-/** Null size is 0: without PROCESS the server's statistics answer. */
+/**
+ * What waiting rows take of the change log's file: its free extents are left out, since the file itself never shrinks.
+ * Without PROCESS only the statistics answer, which lag behind.
+ */
 export async function changeLogBytes(queries: Queries, stateDatabase: string): Promise<number> {
+  const [table] = await queries.rows(
+    `SELECT DATA_LENGTH, DATA_FREE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'change_log'`,
+    [stateDatabase],
+  );
+  const free = asCount(table?.[1] ?? 0);
   try {
-    const [row] = await queries.rows('SELECT FILE_SIZE FROM information_schema.INNODB_TABLESPACES WHERE NAME = ?', [
+    const [file] = await queries.rows('SELECT FILE_SIZE FROM information_schema.INNODB_TABLESPACES WHERE NAME = ?', [
       `${stateDatabase}/change_log`,
     ]);
-    if (row !== undefined) return asCount(row[0]);
+    if (file !== undefined) return Math.max(0, asCount(file[0]) - free);
   } catch (error) {
     if (codeOf(error) !== 'LS-MYSQL-PRIVILEGE') throw error;
   }
-  const [row] = await queries.rows(
-    `SELECT DATA_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'change_log'`,
-    [stateDatabase],
-  );
-  return asCount(row?.[0] ?? 0);
+  return asCount(table?.[0] ?? 0);
 }
 
 function chunks<T>(list: readonly T[], size: number): T[][] {
