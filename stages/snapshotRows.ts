@@ -19,16 +19,20 @@ export async function copyRows(context: CopyContext): Promise<void> {
   const target = context.config.snapshot.chunkMs;
   let rows = firstChunkRows;
   let oldest = 0;
+  let bestMsPerRow = Infinity;
   while (!context.signal.aborted) {
     context.beat();
     oldest = await untilCaptureKeepsUp(context, oldest);
     try {
       const chunk = await copyChunk(context, rows);
       if (chunk === 'end') return;
-      rows = nextChunkRows(rows, chunk.heldMs, target);
+      bestMsPerRow = Math.min(bestMsPerRow, chunk.heldMs / rows);
+      rows = nextChunkRows(rows, chunk.heldMs, target, bestMsPerRow);
     } catch (error) {
       if (!isPassing(error)) throw error;
       rows = smallerChunkRows(rows);
+      // Wider rows may have begun: what was seen before says nothing of them.
+      bestMsPerRow = Infinity;
       await sleep(20);
     }
   }

@@ -352,6 +352,9 @@ test('a chunk’s size follows the clock, and stays within its bounds', () => {
   expect(nextChunkRows(1_000, 80, 50)).toBe(500);
   expect(nextChunkRows(1_000, 20, 50)).toBe(2_000);
   expect(nextChunkRows(1_000, 40, 50)).toBe(1_000);
+  // At 0.1 ms a row at best, 500 rows fit: fewer would not make a chunk of 300 ms shorter.
+  expect(nextChunkRows(700, 300, 50, 0.1)).toBe(500);
+  expect(nextChunkRows(400, 300, 50, 0.1)).toBe(400);
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 20_000 }), fc.double({ min: 0, max: 1e6, noNaN: true }), (rows, ms) => {
       for (const next of [nextChunkRows(rows, ms, 50), smallerChunkRows(rows)]) {
