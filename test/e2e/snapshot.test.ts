@@ -29,7 +29,7 @@ beforeAll(async () => {
 
 afterAll(async () => await pipeline.remove());
 
-test('copy under writes with kill -9 in the middle: equal, nothing out of order', async () => {
+test('copy under writes with kill -9 in the middle: equal, nothing out of order', { timeout: 240_000 }, async () => {
   pipeline.worker();
   await pipeline.run('start');
   const stop = new AbortController();
@@ -54,7 +54,10 @@ test('copy under writes with kill -9 in the middle: equal, nothing out of order'
 
 /** Rows that were copied before the kill. Returns when another worker has finished the copy. */
 async function killInTheMiddle(): Promise<number> {
-  await until('the copy is under way', async () => (await copied()) > rows / 10, { everyMs: 20 });
+  await until('the copy is under way', async () => (await copied()) > rows / 10, {
+    timeoutMs: 90_000,
+    everyMs: 20,
+  });
   const before = await copied();
   await pipeline.workers[0]?.kill();
   pipeline.worker();
