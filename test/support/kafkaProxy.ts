@@ -15,6 +15,7 @@ export class KafkaProxy {
   readonly #pairs = new Set<[net.Socket, net.Socket]>();
   readonly #target: { host: string; port: number };
   #swallow = 0;
+  #cutAtCommit = 0;
 
   constructor(broker: string) {
     const [host = '', port] = broker.split(':');
@@ -40,6 +41,11 @@ export class KafkaProxy {
     this.#swallow = count;
   }
 
+  /** The next commits never reach the broker: the connection breaks instead. */
+  cutAtCommit(count: number): void {
+    this.#cutAtCommit = count;
+  }
+
   close(): void {
     this.cut();
     this.#server.close();
@@ -54,7 +60,14 @@ export class KafkaProxy {
     client.on('data', (chunk: Buffer) => {
       pending = Buffer.concat([pending, chunk]);
       while (pending.length >= 6 && pending.length >= 4 + pending.readInt32BE(0)) {
-        if (pending.readInt16BE(4) === commit && this.#swallow > 0) {
+        const isCommit = pending.readInt16BE(4) === commit;
+        if (isCommit && this.#cutAtCommit > 0) {
+          this.#cutAtCommit -= 1;
+          client.resetAndDestroy();
+          broker.destroy();
+          return;
+        }
+        if (isCommit && this.#swallow > 0) {
           this.#swallow -= 1;
           swallowing = true;
         }
