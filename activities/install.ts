@@ -19,8 +19,14 @@ export function installActivities(deps: InstallActivityDeps): Pick<ControlActivi
       failingCleanly(async () => {
         refuseAnotherPipeline(scope.identity, deps.identity);
         const context = Context.current();
-        const { tables } = await install({ ...deps, beat: () => context.heartbeat() });
-        return { tables: tables.map(({ name }) => name) };
+        // Waiting for a table's metadata lock takes longer than a heartbeat may be missing.
+        const beating = setInterval(() => context.heartbeat(), 1_000);
+        try {
+          const { tables } = await install(deps);
+          return { tables: tables.map(({ name }) => name) };
+        } finally {
+          clearInterval(beating);
+        }
       }),
     requestCopies: (scope, tables) =>
       failingCleanly(async () => {

@@ -13,7 +13,9 @@ import { watchTriggers } from '../stages/watch.js';
 import { readDueCopies } from '../stores/mysql/dueCopies.js';
 import type { Look } from '../workflows/pipelineState.js';
 import type { ControlActivities, LookRequest } from './contract.js';
+import { publishMetrics } from './metrics.js';
 import { failingCleanly, refuseAnotherPipeline } from './run.js';
+import { findRunning } from './workflowsRunning.js';
 
 export interface LookDeps extends ObserveDeps {
   readonly identity: PipelineIdentity;
@@ -36,67 +38,56 @@ export function lookActivities(deps: LookDeps): Pick<ControlActivities, 'look' |
           clearInterval(beating);
         }
       }),
-    running: (ids) => failingCleanly(() => runningAmong(ids)),
+    running: (ids) => failingCleanly(async () => (await findRunning(ids)).map(({ id }) => id)),
   };
 }
 
 async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
-  const { scope, copying } = request;
-  const problems = await settleTriggers(deps);
+  const { scope, copying, paused, pausedTables } = request;
+  const { open, leftOut } = await settleTriggers(deps);
   const streams = streamsOf(scope.stores, scope.shards).map((stream) => ({
     stream,
     id: streamId(scope.pipeline, stream, scope.shards),
   }));
   const copies = copying.map((table) => ({ table, id: snapshotId(scope.pipeline, table) }));
-  const [{ status, sample }, due, running] = await Promise.all([
-    observe(deps, { since: request.since, paused: request.paused, pausedTables: request.pausedTables, problems }),
-    readDueCopies(deps.mysql, request.limit + copying.length + request.pausedTables.length),
-    runningAmong([...streams, ...copies].map(({ id }) => id)),
+  const [{ status, sample }, due, workflows] = await Promise.all([
+    observe(deps, { since: request.since, paused, pausedTables, problems: leftOut }),
+    readDueCopies(deps.mysql, request.limit + copying.length + pausedTables.length),
+    findRunning([...streams, ...copies].map(({ id }) => id)),
   ]);
-  const runs = new Set(running);
+  publishMetrics(Context.current().metricMeter, status);
+  const running = new Set(workflows.map(({ id }) => id));
   return {
     status: shortened(status),
+    problems: [...open, ...workflows.flatMap(({ problem }) => problem ?? [])].slice(0, shownProblems),
     sample,
     tableCount: status.tables.length,
     due,
     uncopied: status.tables.filter((table) => !isCopied(table)).length,
-    missingStreams: streams.filter(({ id }) => !runs.has(id)).map(({ stream }) => stream),
-    missingCopies: copies.filter(({ id }) => !runs.has(id)).map(({ table }) => table),
+    missingStreams: streams.filter(({ id }) => !running.has(id)).map(({ stream }) => stream),
+    missingCopies: copies.filter(({ id }) => !running.has(id)).map(({ table }) => table),
   };
 }
 
 /** Triggers are put right; what stays open is told. What stops the check must not hide everything else. */
-async function settleTriggers(deps: LookDeps): Promise<readonly OpenProblem[]> {
+async function settleTriggers(deps: LookDeps): Promise<Record<'open' | 'leftOut', readonly OpenProblem[]>> {
   try {
     const { problems, leftOut } = await watchTriggers(deps);
     // What the configuration itself leaves out is no news.
     const named = leftOut.filter(({ reason }) => reason !== 'excluded' && reason !== 'ghost-table');
-    const left = named.map(({ table, explanation }) => ({
-      ...warning('LS-TABLE-LEFT-OUT', `${table} is not captured: ${explanation}`),
-      table,
-    }));
-    return [...problems, ...left];
+    return {
+      open: problems,
+      leftOut: named.map(({ table, explanation }) => ({
+        ...warning('LS-TABLE-LEFT-OUT', `table ${table} is left out: ${explanation}`),
+        table,
+      })),
+    };
   } catch (error) {
-    return [problemOf(error)];
+    return { open: [problemOf(error)], leftOut: [] };
   }
 }
 
 function shortened(status: PipelineStatus): PipelineStatus {
   const eventful = status.tables.filter((table) => table.stage !== 'streaming' || table.parkedKeys > 0);
   return { ...status, tables: eventful.slice(0, shownTables), problems: status.problems.slice(0, shownProblems) };
-}
-
-async function runningAmong(ids: readonly string[]): Promise<readonly string[]> {
-  const { client } = Context.current();
-  const states = await Promise.all(
-    ids.map(async (id) => {
-      try {
-        return (await client.workflow.getHandle(id).describe()).status.name;
-      } catch (error) {
-        if (error instanceof Error && error.name === 'WorkflowNotFoundError') return 'NONE';
-        throw error;
-      }
-    }),
-  );
-  return ids.filter((_, i) => states[i] === 'RUNNING');
 }

@@ -7,8 +7,11 @@ export function installRuntime(options: { readonly level?: LogLevel; readonly me
   const logger = new DefaultLogger(level, ({ level: severity, message, meta, timestampNanos }) => {
     // A queue without workflows is meant to have none.
     if (message.startsWith('No workflows registered')) return;
-    const at = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
-    process.stderr.write(`${JSON.stringify({ at, level: severity, message, ...plain(meta) })}\n`);
+    const facts = plain(meta);
+    const now = Number(timestampNanos / 1_000_000n);
+    if (isRepetition(`${severity} ${message} ${String(facts['workflowId'])} ${String(facts['error'])}`, now)) return;
+    const at = new Date(now).toISOString();
+    process.stderr.write(`${JSON.stringify({ at, level: severity, message, ...facts })}\n`);
   });
   Runtime.install({
     logger,
@@ -22,12 +25,28 @@ export function installRuntime(options: { readonly level?: LogLevel; readonly me
   });
 }
 
+/** A stream that is tried again twice a second says the same each time: one line in ten seconds is enough. */
+const quietMs = 10_000;
+const said = new Map<string, number>();
+
+function isRepetition(text: string, now: number): boolean {
+  if (now - (said.get(text) ?? 0) < quietMs) return true;
+  if (said.size > 1_000) said.clear();
+  said.set(text, now);
+  return false;
+}
+
+/** What nobody reads. */
+const dropped = new Set(['taskToken', 'namespace', 'workflowRunId', 'isLocal', 'activityId', 'sdkComponent']);
+
 /** An Error becomes its name and message; what JSON cannot hold becomes text. */
 function plain(meta: Readonly<Record<string | symbol, unknown>> | undefined): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(meta ?? {}).map(([name, value]) => {
-      if (value instanceof Error) return [name, `${value.name}: ${value.message}`];
-      return [name, typeof value === 'bigint' ? value.toString() : value];
-    }),
+    Object.entries(meta ?? {})
+      .filter(([name]) => !dropped.has(name))
+      .map(([name, value]) => {
+        if (value instanceof Error) return [name, `${value.name}: ${value.message}`];
+        return [name, typeof value === 'bigint' ? value.toString() : value];
+      }),
   );
 }

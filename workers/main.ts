@@ -22,7 +22,7 @@ import { version } from './version.js';
 export interface WorkerRunOptions {
   /** Drains like SIGTERM. */
   readonly signal?: AbortSignal;
-  /** Where Prometheus finds metrics, such as `127.0.0.1:9464`. */
+  /** Where Prometheus finds metrics, such as `127.0.0.1:9464`; `LOCKSTEP_METRICS` by default. */
   readonly metricsAddress?: string;
   /** Called once every queue is polled. */
   readonly onReady?: () => void;
@@ -35,9 +35,10 @@ export async function runWorker(
 ): Promise<void> {
   const startedAt = performance.now();
   const bundle = builtBundle();
+  const metricsAddress = options.metricsAddress ?? process.env['LOCKSTEP_METRICS'];
   installRuntime({
     level: process.env['LOCKSTEP_LOG'] === 'debug' ? 'DEBUG' : 'WARN',
-    ...(options.metricsAddress === undefined ? {} : { metricsAddress: options.metricsAddress }),
+    ...(metricsAddress === undefined || metricsAddress === '' ? {} : { metricsAddress }),
   });
   const stop = stopSignal(options.signal);
   const clients = openClients(config);

@@ -30,6 +30,8 @@ export interface DueCopy {
 export interface Look {
   /** Tables that simply stream are left out, so that a history stays small however many there are. */
   readonly status: PipelineStatus;
+  /** What the data do not tell: triggers that cannot be put right, workflows that cannot get on. */
+  readonly problems: readonly OpenProblem[];
   readonly sample: Sample;
   readonly tableCount: number;
   /** Tables to copy, small ones first; at most as many as can be started before the next look. */
@@ -243,7 +245,11 @@ export function viewOf(state: PipelineState): PipelineView {
     paused: state.paused,
     pausedTables: state.pausedTables,
     copying: Object.keys(state.copying),
-    problems: [...Object.values(state.troubles), ...(state.look?.status.problems ?? [])],
+    problems: [
+      ...Object.values(state.troubles),
+      ...(state.look?.problems ?? []),
+      ...(state.look?.status.problems ?? []),
+    ],
     since: state.samples[0] ?? null,
     status: state.look?.status ?? null,
   };

@@ -31,6 +31,7 @@ function look(over: Partial<Look> = {}): Look {
       stores: [],
       problems: [],
     },
+    problems: [],
     sample: { at: 1_000, published: 0, stores: [] },
     tableCount: 2,
     due: [],

@@ -200,6 +200,7 @@ async function lookAt(script: Script, { scope, copying, limit }: LookRequest): P
   const at = Date.now();
   return {
     status: emptyStatus(scope.pipeline, at),
+    problems: [],
     sample: { at, published: 0, stores: [] },
     tableCount: 2,
     due: due.slice(0, limit + copying.length),
