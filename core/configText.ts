@@ -48,7 +48,7 @@ export function readConfigText(text: string, outside: Outside): ConfigText {
       // Without a prototype: a table may be called `constructor`.
       const map: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
       for (const { key, value } of node.items) {
-        const name = isScalar(key) ? String(key.value) : '';
+        const name = isScalar(key) ? showExpressions(String(key.value)) : '';
         const child = path === '' ? name : `${path}.${name}`;
         if (isScalar(key) && key.range) lines.set(child, line(key.range[0]));
         map[name] = walk(value, child);

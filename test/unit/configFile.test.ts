@@ -34,8 +34,7 @@ function mistakesOf(text: string, environment: Record<string, string> = env): re
     parse(text, environment);
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error;
-    expect(error.code).toBe('LS-CONFIG-INVALID');
-    expect(error.message).not.toContain('s3cret');
+    if (error.code !== 'LS-CONFIG-INVALID' || error.message.includes('s3cret')) throw error;
     return error.details['mistakes'] as readonly string[];
   }
   return [];
@@ -330,7 +329,7 @@ describe('a wrong file', () => {
           fc.tuple(fc.nat(contract.length), piece).map(([at, p]) => contract.slice(0, at) + p + contract.slice(at)),
         ),
         (text) => {
-          mistakesOf(text);
+          expect(() => mistakesOf(text)).not.toThrow();
         },
       ),
       { numRuns: 1500 },
