@@ -5,11 +5,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LockstepError } from '../core/errors.js';
 import {
   hasPassed,
   splitPartitionName,
   type OffsetVector,
   type PartitionName,
+  type Position,
   type Positions,
 } from '../core/position.js';
 import type { Store, StoreName } from '../core/store.js';
@@ -57,37 +59,55 @@ export async function awaitMarker(
   const began = performance.now();
   const elapsed = (): number => performance.now() - began;
   let vector: OffsetVector | null = null;
-  let behind: readonly Behind[] = [{ who: 'capture' }];
+  let looked: Looked = { behind: [{ who: 'capture' }], failure: null };
   for (let pause = 2; !signal.aborted; pause = Math.min(mostPauseMs, pause * 1.3)) {
     vector ??= await readMarker(deps.queries, deps.stateDatabase, marker);
-    if (vector !== null) behind = await storesBehind(deps, vector);
-    if (behind.length === 0) return { kind: 'passed', ms: elapsed() };
-    if (elapsed() >= timeoutMs) return { kind: 'timed-out', ms: elapsed(), behind };
+    if (vector !== null) looked = await lookAtStores(deps, vector, timeoutMs - elapsed());
+    if (looked.behind.length === 0) return { kind: 'passed', ms: elapsed() };
+    if (elapsed() >= timeoutMs) {
+      if (looked.failure !== null) throw looked.failure;
+      return { kind: 'timed-out', ms: elapsed(), behind: looked.behind };
+    }
     await sleep(Math.min(pause, Math.max(1, timeoutMs - elapsed())));
   }
   return { kind: 'stopped' };
 }
 
-async function storesBehind({ stores, shards, leftOut }: WaitDeps, all: OffsetVector): Promise<Behind[]> {
-  const vector = new Map([...all].filter(([name]) => leftOut?.has(splitPartitionName(name).topic) !== true));
-  const looked = await Promise.all(
-    stores.map(async (store) => {
-      const states = await Promise.all(Array.from({ length: shards }, (_, shard) => store.readState(shard)));
-      return behindOf(store.name, merged(states.map((state) => state?.positions ?? null)), vector);
-    }),
-  );
-  return looked.filter((behind) => behind !== null);
+interface Looked {
+  readonly behind: readonly Behind[];
+  /** A store that cannot be asked now may be back before the time is over. */
+  readonly failure: LockstepError | null;
 }
 
-/** Each partition belongs to one shard; where several know it, the one that is furthest owns it. */
-export function merged(shards: readonly (Positions | null)[]): Positions {
-  const all = new Map<PartitionName, { offset: number; ordinal: number }>();
-  for (const positions of shards) {
-    for (const [name, position] of positions ?? []) {
-      if ((all.get(name)?.offset ?? -1) < position.offset) all.set(name, position);
+async function lookAtStores(deps: WaitDeps, all: OffsetVector, patienceMs: number): Promise<Looked> {
+  const vector = new Map([...all].filter(([name]) => deps.leftOut?.has(splitPartitionName(name).topic) !== true));
+  const tooLate = sleep(Math.max(1, patienceMs), null, { ref: false });
+  let failure: LockstepError | null = null;
+  const behind = await Promise.all(
+    deps.stores.map(async (store) => {
+      try {
+        const positions = await Promise.race([positionsIn(store, deps.shards), tooLate]);
+        return behindOf(store.name, positions ?? new Map(), vector);
+      } catch (error) {
+        if (!(error instanceof LockstepError) || !error.retryable) throw error;
+        failure = error;
+        return behindOf(store.name, new Map(), vector);
+      }
+    }),
+  );
+  return { behind: behind.filter((entry) => entry !== null), failure };
+}
+
+/** Each partition's position as the shard that owns it tells: another shard may hold an old one of it. */
+async function positionsIn(store: Pick<Store, 'readState'>, shards: number): Promise<Positions> {
+  const states = await Promise.all(Array.from({ length: shards }, (_, shard) => store.readState(shard)));
+  const positions = new Map<PartitionName, Position>();
+  for (const [shard, state] of states.entries()) {
+    for (const [name, position] of state?.positions ?? []) {
+      if (splitPartitionName(name).partition % shards === shard) positions.set(name, position);
     }
   }
-  return all;
+  return positions;
 }
 
 export function behindOf(store: StoreName, positions: Positions, vector: OffsetVector): Behind | null {
