@@ -31,9 +31,9 @@ export function batchArguments(keyPrefix: string, epoch: number, batch: Batch): 
   for (const keys of foldByTable(batch.events).values()) {
     const [any] = keys;
     if (any === undefined) continue;
-    const { target } = any.last;
-    const head = `${keyPrefix}:${redisPart(target.table)}`;
+    const head = `${keyPrefix}:${redisPart(any.last.target.table)}`;
     for (const { last } of keys) {
+      const { target } = last;
       try {
         const key = keyUnder(head, last);
         if (last.after === null) deletes.push(key);

@@ -38,5 +38,10 @@ export function redisError(error: unknown, what: string): LockstepError {
   if (/^(?:MOVED|ASK|CROSSSLOT)\b/.test(text)) return said('LS-REDIS-CLUSTER');
   if (/^[A-Z]{3,}\b/.test(text) && !/^(?:ECONN|ETIMEDOUT|EPIPE|EHOST|ENOTFOUND|EAI)/.test(text))
     return said('LS-REDIS-WRITE');
+  if (/max retries per request/.test(text)) {
+    return new LockstepError('LS-REDIS-UNREACHABLE', `cannot ${what}: there is no connection to Redis`, {
+      cause: error,
+    });
+  }
   return said('LS-REDIS-UNREACHABLE');
 }

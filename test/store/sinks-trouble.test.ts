@@ -1,5 +1,5 @@
 /** What stores do when their servers are full, emptied, stopped, misconfigured or not there. Servers of this file's own. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -12,7 +12,7 @@ import { openMongoStore } from '../../stores/mongo/store.js';
 import { checkRedis } from '../../stores/redis/check.js';
 import { openRedisStore } from '../../stores/redis/store.js';
 import { down, up, type Stack } from '../../temporal-compose/stack.js';
-import { batch, event, own, put, remove, start, target } from '../support/storeRig.js';
+import { batch, event, own, put, remove, start, target, things } from '../support/storeRig.js';
 
 let folder = '';
 let stack: Stack;
@@ -155,6 +155,54 @@ describe('Redis', () => {
     } finally {
       await other.close();
       await admin.acl('DELUSER', 'reader');
+    }
+  });
+});
+
+describe('Redis', () => {
+  it('needs no right that the docs do not name', async () => {
+    const page = await readFile(new URL('../../docs/stores.md', import.meta.url), 'utf8');
+    const named = /the commands ([A-Z, \nand]+)\./.exec(page)![1]!.split(/,?\s+(?:and\s+)?/);
+    await admin.flushall();
+    await admin.acl(
+      'SETUSER',
+      'exact',
+      'on',
+      '>pw',
+      '~sinks:*',
+      ...named.map((command) => `+${command.toLowerCase()}`),
+    );
+    const uri = withUser(stack.redis.uri, 'exact', 'pw');
+    expect(await checkRedis(config({ redisUri: uri }))).toEqual([]);
+    const store = openRedisStore({ uri, keyPrefix: 'sinks', tls: null }, 'mine');
+    try {
+      const epoch = await own(store);
+      const events = [
+        event('c', 1, '{"id":1,"v":"a"}', {
+          target: target('things', { layout: 'hash', ttlMs: 60_000 }),
+          at: Date.now(),
+        }),
+        event('u', 2, '{"id":2,"w":"unfit"}', { target: target('things', { layout: 'hash' }) }),
+        event('c', 3, '{"id":3,"v":"a"}', { target: target('things', { ttlMs: 60_000 }), at: Date.now() }),
+        put(4, 'a', 'c'),
+        remove(5),
+      ];
+      expect((await store.apply(0, epoch, batch(start, events))).kind).toBe('applied');
+      expect(await store.takeOver(0)).toMatchObject({ kind: 'owned' });
+      expect(await store.look(0, epoch + 1)).toEqual({ kind: 'held' });
+      expect(await store.parkedKeys(9)).toHaveLength(1);
+      expect((await store.readState(0))?.epoch).toBe(epoch + 1);
+      const state = { incarnation: 'two', positions: new Map(), gaps: [] };
+      expect(await store.reposition(0, epoch + 1, state)).toBe(true);
+      const rows = [{ key: Buffer.from('{"id":4}'), row: Buffer.from('{"id":4,"v":"a"}') }];
+      expect(await store.compareRows(target(), things, rows)).toEqual([{ kind: 'equal' }]);
+      const keys: string[] = [];
+      for await (const some of store.scanKeys(target(), things)) keys.push(...some);
+      expect(keys).toHaveLength(3);
+      await store.forget();
+    } finally {
+      await store.close();
+      await admin.acl('DELUSER', 'exact');
     }
   });
 });
