@@ -178,14 +178,13 @@ function storeStatus(
   };
 }
 
-/** Ordinals count our records without gaps, so their difference is exact, control records or not. */
+/** Ordinals count our records without gaps, from one incarnation to the next, so their difference is exact. */
 function behind(shards: readonly ShardState[], log: LogReading): number {
-  const current = shards.filter((shard) => shard.incarnation === log.incarnation);
   let missing = 0;
   for (const [topic, ordinals] of log.ordinals) {
     for (const [partition, ordinal] of ordinals.entries()) {
       const name = partitionName(topic, partition);
-      const reached = current.flatMap((shard) => shard.positions.get(name)?.ordinal ?? []);
+      const reached = shards.flatMap((shard) => shard.positions.get(name)?.ordinal ?? []);
       // A position that was set to the log's end knows its ordinal with the next event.
       if (!reached.some((at) => at < 0)) missing += Math.max(0, ordinal - Math.max(0, ...reached));
     }

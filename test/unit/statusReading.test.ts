@@ -120,7 +120,7 @@ describe('stores', () => {
   });
 
   it.each([
-    ['another incarnation was applied', { incarnation: 'older' }, 10],
+    ['a new incarnation goes on counting', { incarnation: 'older', ordinal: 7 }, 3],
     ['all was applied', { ordinal: 10 }, 0],
     ['the position was set to the end and does not know its ordinal', { ordinal: -1 }, 0],
     ['nothing was applied', { ordinal: 0 }, 10],
