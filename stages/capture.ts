@@ -70,7 +70,7 @@ class RunningRelay {
   readonly #relay: Relay;
   readonly #pulse: Pulse;
   readonly #stateDatabase: string;
-  readonly #limit: number;
+  readonly #mostRows: number;
   readonly #ends: Map<PartitionName, number>;
   readonly #parkedKeys: Set<string>;
   #state: StateRecord;
@@ -78,6 +78,8 @@ class RunningRelay {
   #leaving: Leaving | null = null;
   #earlier: readonly Change[] = [];
   #floor: Floor = noFloor;
+  /** Rows a look asks for: fewer while they are large, so that what the budget leaves out is not read again and again. */
+  #limit: number;
   #upkeepAt = 0;
   #fullReadAt = Date.now() + fullReadMs;
 
@@ -85,7 +87,8 @@ class RunningRelay {
     this.#relay = relay;
     this.#pulse = pulse;
     this.#stateDatabase = relay.deps.config.mysql.stateDatabase;
-    this.#limit = relay.deps.config.capture.batchRows;
+    this.#mostRows = relay.deps.config.capture.batchRows;
+    this.#limit = this.#mostRows;
     this.#ends = new Map(relay.ends);
     this.#parkedKeys = new Set(relay.parkedKeys);
     this.#state = relay.state;
@@ -97,11 +100,12 @@ class RunningRelay {
     while (!signal.aborted) {
       this.#pulse.progress();
       const began = performance.now();
+      const limit = this.#limit;
       const rows = await this.#look(emptyLooks > 1);
       emptyLooks = rows === 0 ? emptyLooks + 1 : 0;
       if (rows === 'fenced') return { kind: 'fenced' };
       await this.#maintain();
-      const pause = pauseMs({ rows, limit: this.#limit, elapsedMs: performance.now() - began, emptyLooks });
+      const pause = pauseMs({ rows, limit, elapsedMs: performance.now() - began, emptyLooks });
       if (pause > 0) await sleep(pause);
     }
     await this.#settle();
@@ -135,6 +139,8 @@ class RunningRelay {
     const route = tables.route.bind(tables);
     const source = { queries: session, stateDatabase: this.#stateDatabase, route };
     const changes = await completeRows(source, rows);
+    const more = changes.length < rows.length ? changes.length + 16 : this.#limit * 2;
+    this.#limit = Math.min(this.#mostRows, more);
     const plan = planBatch(changes, {
       incarnation: this.#state.incarnation,
       publishedAt: now,

@@ -6,7 +6,7 @@ import type { Admin } from 'kafkajs';
 import type { KafkaConfig } from '../../core/config.js';
 import { LockstepError } from '../../core/errors.js';
 import { ownTopic } from '../../core/names.js';
-import { createClient, kafkaError, type Dial } from './client.js';
+import { createClient, kafkaError, requestTimeoutMs, type Dial } from './client.js';
 
 export interface TopicSpec {
   readonly topic: string;
@@ -45,7 +45,9 @@ export async function ensureTopics(
     await admin.connect();
     const existing = new Set(await admin.listTopics());
     const missing = specs.filter(({ topic }) => !existing.has(topic));
-    await create(admin, config, missing);
+    for (let i = 0; i < missing.length; i += createdAtOnce) {
+      await create(admin, config, missing.slice(i, i + createdAtOnce));
+    }
     const created = new Set(missing.map(({ topic }) => topic));
     const facts = new Map<string, TopicFacts>();
     for (const [topic, found] of await describe(admin, specs)) {
@@ -59,11 +61,15 @@ export async function ensureTopics(
   }
 }
 
+/** A broker makes some dozens of partitions a second; a request for more would run into its timeout. */
+const createdAtOnce = 20;
+
 async function create(admin: Admin, config: KafkaConfig, specs: readonly TopicSpec[]): Promise<void> {
   if (specs.length === 0) return;
   try {
     await admin.createTopics({
       waitForLeaders: true,
+      timeout: requestTimeoutMs,
       topics: specs.map((spec) => ({
         topic: spec.topic,
         numPartitions: spec.partitions,

@@ -3,6 +3,7 @@ import { Kafka, logLevel, type Producer } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { KafkaConfig } from '../../core/config.js';
 import { partitionName } from '../../core/position.js';
+import { KafkaProxy } from '../support/kafkaProxy.js';
 import { openReader, type FetchResult, type Reader } from '../../stores/kafka/reader.js';
 
 const prefix = `kafka-reader-${randomBytes(4).toString('hex')}`;
@@ -128,6 +129,40 @@ describe('reader', () => {
     expect(await slow.fetch(ends, abort.signal)).toEqual([]);
     await slow.close();
     expect(Date.now() - started).toBeLessThan(1_000);
+  });
+
+  test('reads on when connections break, from where it was', async () => {
+    const proxy = new KafkaProxy(inject('stack').kafka.brokers[0] ?? '');
+    const far = openReader(config, { maxWaitMs: 100, dial: await proxy.listen() });
+    try {
+      const name = `${topic}/1`;
+      let position = (await far.endOffsets([topic])).get(name) ?? 0;
+      const seen: string[] = [];
+      const deadline = Date.now() + 20_000;
+      for (let round = 0; round < 5; round++) {
+        await write(topic, 1, { [`broken ${round}`]: 'x' }, 'commit');
+        proxy.cut();
+        while (seen.length <= round) {
+          expect(Date.now()).toBeLessThan(deadline);
+          for (const result of await far.fetch(new Map([[name, position]]), never)) {
+            position = result.nextOffset;
+            seen.push(...result.records.map(({ key }) => String(key)));
+          }
+        }
+        expect(far.trouble()).toBeNull();
+      }
+      expect(seen).toEqual([0, 1, 2, 3, 4].map((round) => `broken ${round}`));
+    } finally {
+      await far.close();
+      proxy.close();
+    }
+  });
+
+  test('without a broker it returns empty-handed and says why', async () => {
+    const nowhere = openReader({ ...config, brokers: ['127.0.0.1:1'] }, { maxWaitMs: 50 });
+    expect(await nowhere.fetch(new Map([[`${topic}/0`, 0]]), never)).toEqual([]);
+    expect(nowhere.trouble()?.code).toBe('LS-KAFKA-UNREACHABLE');
+    await nowhere.close();
   });
 
   test('finds the last committed record of a key behind many others', async () => {
