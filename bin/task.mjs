@@ -130,6 +130,7 @@ async function test(args) {
     'node_modules/vitest/vitest.mjs',
     ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...rest],
     args.includes('--keep') ? { LOCKSTEP_TEST_KEEP: '1' } : {},
+    true,
   );
   if (existsSync(report)) {
     const total = /** @type {Total} */ (JSON.parse(readFileSync(report, 'utf8')));

@@ -67,7 +67,7 @@ export const temporal: Server = {
   },
 
   async fetch(shelf: Shelf) {
-    const what = `building Temporal ${release} with Go (about 3 min, once)`;
+    const what = `building Temporal ${release} with Go (about 3 min, once; a temporal CLI in PATH saves it)`;
     const folder = await obtain(shelf, 'temporal', `temporal-${release}`, what, async (draft, running) => {
       const go = await requireTool({ program: 'go', apt: 'golang-go', why }, shelf.progress, shelf.signal, isGo121);
       await runFetch([go, 'install', '-ldflags=-s -w', `github.com/temporalio/cli/cmd/temporal@v${release}`], {
