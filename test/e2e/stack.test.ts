@@ -94,4 +94,4 @@ test.runIf(native)('comes up, is left alone by a second up, heals, and goes with
 
   await down({ root, wipe: true });
   expect(existsSync(root) ? await readdir(root) : []).toEqual([]);
-});
+}, 300_000);
