@@ -67,6 +67,7 @@ export function socketFactory(dial: Dial, opened?: (socket: net.Socket) => void)
 
 const refusals = new Set([
   'SASL_AUTHENTICATION_FAILED',
+  'ILLEGAL_SASL_STATE',
   'UNSUPPORTED_SASL_MECHANISM',
   'TOPIC_AUTHORIZATION_FAILED',
   'GROUP_AUTHORIZATION_FAILED',

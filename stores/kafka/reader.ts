@@ -72,6 +72,8 @@ interface Request {
 const outOfRangeCode = 1;
 const missingAfterMs = 3_000;
 const backoffMs = { first: 50, most: 1_000 };
+/** Callers that can wait longer ask again. */
+const offsetsPatienceMs = 5_000;
 const latest = -1;
 const earliest = -2;
 
@@ -309,7 +311,7 @@ class GrouplessReader implements Reader {
   }
 
   async #offsets(topics: readonly string[], timestamp: number): Promise<Map<PartitionName, number>> {
-    const giveUpAt = Date.now() + 15_000;
+    const giveUpAt = Date.now() + offsetsPatienceMs;
     for (let pause = backoffMs.first; ; pause = Math.min(backoffMs.most, pause * 2)) {
       try {
         return await this.#offsetsOnce(topics, timestamp);
