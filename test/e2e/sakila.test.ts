@@ -15,7 +15,11 @@ describe.skipIf(missing !== undefined)(`Sakila${missing === undefined ? '' : ` (
   let pipeline: Pipeline;
 
   beforeAll(async () => {
-    pipeline = await createPipeline(stack, { label: 'sakila', overrides: { film: { redis: { layout: 'hash' } } } });
+    pipeline = await createPipeline(stack, {
+      label: 'sakila',
+      overrides: { film: { redis: { layout: 'hash' } } },
+      settings: { kafka: { partitions: 3 }, apply: { shards: 2 } },
+    });
     await loadSakila(pipeline.root, pipeline.database);
     pipeline.worker();
     await pipeline.run('start', '--wait');
