@@ -2,6 +2,8 @@
 
 export const firstChunkRows = 200;
 export const mostChunkRows = 20_000;
+/** What the best pace may hold a chunk up to: beyond, rows that have become wide would keep their locks for long. */
+export const busyChunkRows = 500;
 
 /**
  * Halves after a chunk that took too long, doubles after one that took less than half of the target. Never fewer rows than
@@ -10,7 +12,7 @@ export const mostChunkRows = 20_000;
  */
 export function nextChunkRows(rows: number, heldMs: number, targetMs: number, bestMsPerRow = Infinity): number {
   if (heldMs > targetMs) {
-    const fit = Math.min(rows, Math.floor(targetMs / bestMsPerRow));
+    const fit = Math.min(rows, busyChunkRows, Math.floor(targetMs / bestMsPerRow));
     return Math.max(1, Math.floor(rows / 2), fit);
   }
   if (heldMs < targetMs / 2) return Math.min(mostChunkRows, rows * 2);

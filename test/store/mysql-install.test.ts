@@ -246,8 +246,8 @@ test('a table that a long transaction holds is reported and left for the next lo
   await writer;
   expect(report.problems.map((problem) => [problem.table, problem.code])).toEqual([['a', 'LS-MYSQL-LOCK-WAIT']]);
   expect(await phases()).toEqual({ a: 'waiting new-table', b: 'needed new-table' });
-  // Well below a second each, however often it is tried; what else runs on the machine counts in as well.
-  expect(slowest).toBeLessThan(1_000);
+  // Far below a wait for the holder, however often it is tried; what else runs on the machine counts in as well.
+  expect(slowest).toBeLessThan(2_000);
   await holder.run('COMMIT');
   await holder.close();
   expect(await watchTriggers(deps())).toMatchObject({ problems: [], changed: ['a'] });

