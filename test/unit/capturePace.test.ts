@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { pauseMs } from '../../stages/capturePace.js';
+
+test.each([
+  ['a full batch', { rows: 2_000, limit: 2_000, elapsedMs: 5, emptyLooks: 0 }, 0],
+  ['half a batch', { rows: 1_000, limit: 2_000, elapsedMs: 5, emptyLooks: 0 }, 0],
+  ['less, quickly done', { rows: 4, limit: 2_000, elapsedMs: 5, emptyLooks: 0 }, 15],
+  ['less, slowly done', { rows: 4, limit: 2_000, elapsedMs: 50, emptyLooks: 0 }, 0],
+  ['nothing yet', { rows: 0, limit: 2_000, elapsedMs: 1, emptyLooks: 1 }, 1],
+  ['nothing for long', { rows: 0, limit: 2_000, elapsedMs: 1, emptyLooks: 50 }, 10],
+  ['at rest', { rows: 0, limit: 2_000, elapsedMs: 1, emptyLooks: 500 }, 20],
+])('%s', (_, pace, pause) => {
+  expect(pauseMs(pace)).toBe(pause);
+});
