@@ -50,48 +50,54 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-test.runIf(native)('comes up, is left alone by a second up, heals, and goes without a trace', async () => {
-  process.env['LOCKSTEP_ENGINE'] = 'native';
-  const first = await bringUp();
-  await query(first, 'CREATE DATABASE kept');
-  const before = await processes();
-  expect([...before.keys()]).toEqual(serverNames);
+test.runIf(native)(
+  'comes up, is left alone by a second up, heals, and goes without a trace',
+  async () => {
+    process.env['LOCKSTEP_ENGINE'] = 'native';
+    const first = await bringUp();
+    await query(first, 'CREATE DATABASE kept');
+    const before = await processes();
+    expect([...before.keys()]).toEqual(serverNames);
 
-  // Secrets lie in the state folder alone, for its owner alone.
-  expect((await stat(join(root, 'secrets.json'))).mode & 0o777).toBe(0o600);
-  const arguments_ = await Promise.all([...before.values()].map(({ pid }) => readFile(`/proc/${pid}/cmdline`, 'utf8')));
-  const password = new URL(first.redis.uri).password;
-  expect(arguments_.join(' ')).not.toContain(password);
+    // Secrets lie in the state folder alone, for its owner alone.
+    expect((await stat(join(root, 'secrets.json'))).mode & 0o777).toBe(0o600);
+    const arguments_ = await Promise.all(
+      [...before.values()].map(({ pid }) => readFile(`/proc/${pid}/cmdline`, 'utf8')),
+    );
+    const password = new URL(first.redis.uri).password;
+    expect(arguments_.join(' ')).not.toContain(password);
 
-  // Twice is once.
-  expect(await bringUp()).toEqual(first);
-  expect(await processes()).toEqual(before);
-  for (const name of serverNames) expect(lines.join('\n')).toMatch(new RegExp(`${name} +already running`));
+    // Twice is once.
+    expect(await bringUp()).toEqual(first);
+    expect(await processes()).toEqual(before);
+    for (const name of serverNames) expect(lines.join('\n')).toMatch(new RegExp(`${name} +already running`));
 
-  // One dies, and somebody else takes its port meanwhile.
-  const died = before.get('mysql')!;
-  process.kill(died.pid, 'SIGKILL');
-  await expect.poll(async () => await isRunning(died)).toBe(false);
-  const port = Number(new URL(first.mysql.uri).port);
-  const squatter = createServer();
-  await new Promise<void>((resolve) => squatter.listen(port, '127.0.0.1', resolve));
-  const healed = await bringUp();
-  squatter.close();
-  expect(lines.join('\n')).toMatch(/mysql +it had died: starting it again/);
-  expect(lines.join('\n')).toMatch(new RegExp(`mysql +port ${port} is taken`));
-  expect(healed.mysql.uri).not.toBe(first.mysql.uri);
-  expect(JSON.stringify(await query(healed, "SHOW DATABASES LIKE 'kept'"))).toContain('kept');
-  const after = await processes();
-  const untouched = serverNames.filter((name) => name !== 'mysql');
-  for (const name of untouched) expect(after.get(name)).toEqual(before.get(name));
+    // One dies, and somebody else takes its port meanwhile.
+    const died = before.get('mysql')!;
+    process.kill(died.pid, 'SIGKILL');
+    await expect.poll(async () => await isRunning(died)).toBe(false);
+    const port = Number(new URL(first.mysql.uri).port);
+    const squatter = createServer();
+    await new Promise<void>((resolve) => squatter.listen(port, '127.0.0.1', resolve));
+    const healed = await bringUp();
+    squatter.close();
+    expect(lines.join('\n')).toMatch(/mysql +it had died: starting it again/);
+    expect(lines.join('\n')).toMatch(new RegExp(`mysql +port ${port} is taken`));
+    expect(healed.mysql.uri).not.toBe(first.mysql.uri);
+    expect(JSON.stringify(await query(healed, "SHOW DATABASES LIKE 'kept'"))).toContain('kept');
+    const after = await processes();
+    const untouched = serverNames.filter((name) => name !== 'mysql');
+    for (const name of untouched) expect(after.get(name)).toEqual(before.get(name));
 
-  await down({ root, onProgress });
-  for (const identity of [...before.values(), ...after.values()]) expect(await isRunning(identity)).toBe(false);
-  const stopped = await status({ root });
-  expect(stopped?.map(({ running }) => running)).toEqual([false, false, false, false, false]);
-  for (const { port: freed } of stopped ?? []) expect(await isFree(freed)).toBe(true);
-  expect(existsSync(join(root, 'mysql', 'data'))).toBe(true);
+    await down({ root, onProgress });
+    for (const identity of [...before.values(), ...after.values()]) expect(await isRunning(identity)).toBe(false);
+    const stopped = await status({ root });
+    expect(stopped?.map(({ running }) => running)).toEqual([false, false, false, false, false]);
+    for (const { port: freed } of stopped ?? []) expect(await isFree(freed)).toBe(true);
+    expect(existsSync(join(root, 'mysql', 'data'))).toBe(true);
 
-  await down({ root, wipe: true });
-  expect(existsSync(root) ? await readdir(root) : []).toEqual([]);
-}, 300_000);
+    await down({ root, wipe: true });
+    expect(existsSync(root) ? await readdir(root) : []).toEqual([]);
+  },
+  300_000,
+);
