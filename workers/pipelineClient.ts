@@ -2,6 +2,7 @@
  * A pipeline's workflow as commands reach it: start, stop, pause, resume, resync, refresh, ask. Every fault comes out
  * as an error of ours that names the fix.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
@@ -12,12 +13,12 @@ import {
 import { configuredStores, type Config } from '../core/config.js';
 import { LockstepError } from '../core/errors.js';
 import { identityDifferences, pipelineIdentity, type PipelineIdentity } from '../core/pipelineIdentity.js';
-import { pipelineId, streamId, streamsOf, taskQueue } from '../core/workflowNames.js';
+import { pipelineId, taskQueue } from '../core/workflowNames.js';
 import * as messages from '../workflows/messages.js';
 import { workflowTaskTimeout } from '../workflows/options.js';
 import type { pipeline } from '../workflows/pipeline.js';
 import { searchAttributes } from '../workflows/searchAttributes.js';
-import { ensureSearchAttributes } from './searchAttributes.js';
+import { attributesMissing, ensureSearchAttributes } from './searchAttributes.js';
 import { connectClient, temporalFailure } from './temporal.js';
 
 export interface PipelineClient {
@@ -40,6 +41,7 @@ export interface PipelineClient {
 /** No worker answers within this: there is none. A drain takes longer, and says so by itself. */
 const answerMs = 15_000;
 const drainMs = 60_000;
+const leftoverPatienceMs = 30_000;
 
 export async function openPipelineClient(config: Config): Promise<PipelineClient> {
   const client = await connectClient(config.temporal);
@@ -97,7 +99,7 @@ async function start(client: Client, handle: Handle, config: Config): Promise<'s
     });
     return 'started';
   } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw attributesMissing(error) ?? error;
     await refuseAnother(handle, identity);
     return 'running';
   }
@@ -120,28 +122,39 @@ async function stop(client: Client, handle: Handle, config: Config): Promise<mes
     return await handle.executeUpdate(messages.stopUpdate);
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
-    if (!(await drainLeftovers(client, config))) throw error;
-    return { kind: 'stopped', stillDraining: [] };
+    const left = await drainLeftovers(client, config);
+    if (left === null) throw error;
+    return { kind: 'stopped', stillDraining: left };
   }
 }
 
-/** Streams outlive a pipeline that was terminated. True when there was one. */
-async function drainLeftovers(client: Client, config: Config): Promise<boolean> {
-  const { pipeline: name, apply } = config;
-  const ids = streamsOf(configuredStores(config), apply.shards).map((stream) => streamId(name, stream, apply.shards));
+/** Streams outlive a pipeline that was terminated. Null when there was none; else what did not end in time. */
+async function drainLeftovers(client: Client, { pipeline: name }: Config): Promise<readonly string[] | null> {
   const query = `LockstepPipeline = '${name}' AND ExecutionStatus = 'Running'`;
-  const listed: string[] = [];
-  for await (const { workflowId } of client.workflow.list({ query })) listed.push(workflowId);
-  let found = false;
-  for (const id of new Set([...ids, ...listed])) {
-    try {
-      await client.workflow.getHandle(id).signal(messages.drainSignal);
-      found = true;
-    } catch (error) {
-      if (!(error instanceof WorkflowNotFoundError)) throw error;
-    }
+  const told: string[] = [];
+  for await (const { workflowId } of client.workflow.list({ query })) {
+    if (await isGone(client.workflow.getHandle(workflowId).signal(messages.drainSignal))) continue;
+    told.push(workflowId);
   }
-  return found;
+  if (told.length === 0) return null;
+  const giveUpAt = Date.now() + leftoverPatienceMs;
+  for (;;) {
+    const states = await Promise.all(told.map((id) => client.workflow.getHandle(id).describe()));
+    const left = states.filter(({ status }) => status.name === 'RUNNING').map(({ workflowId }) => workflowId);
+    if (left.length === 0 || Date.now() >= giveUpAt) return left;
+    await sleep(200);
+  }
+}
+
+/** The list of running workflows lags behind: one that it names may have ended. */
+async function isGone(work: Promise<void>): Promise<boolean> {
+  try {
+    await work;
+    return false;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return true;
+    throw error;
+  }
 }
 
 async function view(handle: Handle): Promise<messages.PipelineView | null> {

@@ -78,7 +78,9 @@ export function temporalFailure(error: unknown, { address, namespace }: Temporal
   }
   const where = `Temporal at ${address}, namespace ${namespace}`;
   const refused = code === grpc.permissionDenied || code === grpc.unauthenticated;
-  if (refused || error instanceof NamespaceNotFoundError) {
+  // A worker's connection tells gRPC's code in its text alone.
+  const unknownNamespace = error instanceof NamespaceNotFoundError || /code: NotFound/.test(messageOf(error));
+  if (refused || unknownNamespace) {
     return new LockstepError('LS-TEMPORAL-REFUSED', `${where}: ${messageOf(error)}`, { cause: error });
   }
   return new LockstepError('LS-TEMPORAL-UNREACHABLE', `${where}: ${messageOf(error)}`, { cause: error });

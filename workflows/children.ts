@@ -18,12 +18,21 @@ import { childOptions } from './options.js';
 import type { DueCopy } from './pipelineState.js';
 import { snapshot } from './snapshot.js';
 
-export async function startStream(scope: PipelineScope, stream: Stream, steering: Steering): Promise<void> {
-  const workflow = stream.kind === 'capture' ? capture : apply;
-  const stage = stream.kind === 'capture' ? 'capture' : `apply/${stream.store}`;
-  const options = childOptions(scope.pipeline, streamId(scope.pipeline, stream, scope.shards), stage);
+/** maxHistoryEvents: as for the pipeline itself. */
+export async function startStream(
+  scope: PipelineScope,
+  stream: Stream,
+  steering: Steering,
+  maxHistoryEvents: number | undefined,
+): Promise<void> {
+  const options = childOptions(scope.pipeline, {
+    id: streamId(scope.pipeline, stream, scope.shards),
+    stage: stream.kind === 'capture' ? 'capture' : `apply/${stream.store}`,
+    summary: stream.kind === 'capture' ? 'change log → Kafka' : `Kafka → ${stream.store}, shard ${stream.shard}`,
+  });
+  const input = { ...scope, stream, steering, ...(maxHistoryEvents === undefined ? {} : { maxHistoryEvents }) };
   try {
-    await startChild(workflow, { ...options, args: [{ ...scope, stream, steering }] });
+    await startChild(stream.kind === 'capture' ? capture : apply, { ...options, args: [input] });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     await steer(scope, stream, steering);
@@ -31,7 +40,12 @@ export async function startStream(scope: PipelineScope, stream: Stream, steering
 }
 
 export async function startCopy(scope: PipelineScope, { table, run }: DueCopy): Promise<void> {
-  const options = childOptions(scope.pipeline, snapshotId(scope.pipeline, table), 'snapshot', table);
+  const options = childOptions(scope.pipeline, {
+    id: snapshotId(scope.pipeline, table),
+    stage: 'snapshot',
+    summary: `copy of ${table}`,
+    table,
+  });
   try {
     await startChild(snapshot, { ...options, args: [{ ...scope, table, run }] });
   } catch (error) {

@@ -50,6 +50,7 @@ export type ChildOptions = Pick<
   | 'cancellationType'
   | 'workflowTaskTimeout'
   | 'typedSearchAttributes'
+  | 'staticSummary'
 >;
 
 /** A worker that was killed while it held a workflow task delays the next one by this; the default is 10 s. */
@@ -59,13 +60,17 @@ export const workflowTaskTimeout = '3 seconds';
  * Streams and copies outlive a run of their pipeline, which continues as new every few hours; a stream is not
  * interrupted for that. Stopping drains them explicitly.
  */
-export function childOptions(pipeline: string, workflowId: string, stage: string, table?: string): ChildOptions {
+export function childOptions(
+  pipeline: string,
+  child: { readonly id: string; readonly stage: string; readonly summary: string; readonly table?: string },
+): ChildOptions {
   return {
-    workflowId,
+    workflowId: child.id,
+    staticSummary: child.summary,
     taskQueue: taskQueue(pipeline, 'control'),
     parentClosePolicy: ParentClosePolicy.ABANDON,
     cancellationType: ChildWorkflowCancellationType.ABANDON,
     workflowTaskTimeout,
-    typedSearchAttributes: searchAttributes(pipeline, stage, table),
+    typedSearchAttributes: searchAttributes(pipeline, child.stage, child.table),
   };
 }

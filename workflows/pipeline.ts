@@ -152,7 +152,7 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
   async function carryOut(action: machine.Action): Promise<void> {
     switch (action.kind) {
       case 'start-stream':
-        return startStream(scope, action.stream, steeringOf(state));
+        return startStream(scope, action.stream, steeringOf(state), input.maxHistoryEvents);
       case 'start-copy':
         return startCopy(scope, action.copy);
       case 'drain-copy':

@@ -279,9 +279,15 @@ describe('trouble', () => {
 describe('continue as new', () => {
   it('carries everything over, interrupts no stream and loses no update', async () => {
     let captures = 0;
+    let pausedInRedis: readonly string[] = [];
     rig.script.capture = (run) => ((captures += 1), untilStopped(run));
+    rig.script.apply = ({ store, pausedTables }, run) => {
+      if (store === 'redis') pausedInRedis = pausedTables;
+      return untilStopped(run);
+    };
     const pipeline = await rig.start({ maxHistoryEvents: 60 });
     const { runId: firstRun } = await pipeline.describe();
+    const apply = rig.client.workflow.getHandle(`lockstep/${rig.name}/apply/redis`);
     for (let i = 0; i < 20; i++) await pipeline.executeUpdate(pauseUpdate, { args: [{ table: `table-${i}` }] });
     for (let i = 0; i < 20; i += 2) await pipeline.executeUpdate(resumeUpdate, { args: [{ table: `table-${i}` }] });
     const { pausedTables } = await pipeline.query(stateQuery);
@@ -289,6 +295,9 @@ describe('continue as new', () => {
     expect(pausedTables).toEqual(odd.toSorted());
     expect((await rig.client.workflow.getHandle(`lockstep/${rig.name}`).describe()).runId).not.toBe(firstRun);
     expect(captures).toBe(1);
+    await until('apply knows it too', () => pausedInRedis.join() === odd.toSorted().join());
+    const { runId, raw } = await apply.describe();
+    expect(runId).not.toBe(raw.workflowExecutionInfo?.firstRunId);
     expect(await pipeline.executeUpdate(stopUpdate)).toEqual({ kind: 'stopped', stillDraining: [] });
   });
 });

@@ -31,6 +31,7 @@ export interface Script {
   capture: (run: Run, attempt: number) => Promise<CaptureOutcome>;
   apply: (request: ApplyRequest, run: Run, attempt: number) => Promise<ApplyStageOutcome>;
   copy: (request: CopyRequest, run: Run) => Promise<CopyOutcome>;
+  request: (tables: readonly string[] | null) => Promise<void>;
   /** Tables that are due: name → run. `requestCopies` gives a new run; a finished copy takes its table out. */
   readonly due: Map<string, string>;
   readonly looks: LookRequest[];
@@ -91,6 +92,11 @@ export function newScript(): Script {
     copy: ({ table }) => {
       script.due.delete(table);
       return Promise.resolve({ kind: 'copied', rows: 10, orphans: 0 });
+    },
+    request: (tables) => {
+      script.asked.push({ tables });
+      for (const table of tables ?? ['one', 'two']) script.due.set(table, `${table}-${script.asked.length}`);
+      return Promise.resolve();
     },
     due: new Map(),
     looks: [],
@@ -177,11 +183,7 @@ export function activitiesOf(script: Script): QueueActivities {
         script.looks.push(request);
         return await lookAt(script, request);
       },
-      requestCopies(_scope, tables) {
-        script.asked.push({ tables });
-        for (const table of tables ?? ['one', 'two']) script.due.set(table, `${table}-${script.asked.length}`);
-        return Promise.resolve();
-      },
+      requestCopies: (_scope, tables) => failingCleanly(() => script.request(tables)),
       running: async (ids) => await runningAmong(ids),
     },
     capture: { runCapture: () => runStage((run) => script.capture(run, attempt())) },
