@@ -4,28 +4,18 @@
  * is kept here can be thrown away at any moment and read again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from '../core/config.js';
 import { LockstepError } from '../core/errors.js';
 import type { ApplyStageOutcome } from '../core/outcome.js';
 import { partitionName, splitPartitionName, type PartitionName, type Position } from '../core/position.js';
-import type { BatchLimits, ParkedKey, Store } from '../core/store.js';
+import type { BatchLimits, ParkedKey } from '../core/store.js';
 import type { FetchResult, Reader } from '../stores/kafka/reader.js';
+import type { ApplyDeps } from './applyDeps.js';
 import { begin, settleGaps, shardOf, type BeginContext, type Held } from './applyBegin.js';
 import { Definitions } from './applyDefinitions.js';
 import { Intake, unknownOrdinal } from './applyIntake.js';
 import { Sender, type Setback } from './applySender.js';
 
-export interface ApplyDeps {
-  readonly config: Config;
-  readonly store: Store;
-  /** Each call opens one of its own; the stage closes it. */
-  readonly openReader: () => Reader;
-  /** Whether the shard was initialised once. Kept outside the store, which cannot know that it lost everything. */
-  readonly wasInitialised: (shard: number) => Promise<boolean>;
-  readonly recordInitialised: (shard: number) => Promise<void>;
-  /** Makes copies due, durably. Null: of every table. */
-  readonly requestCopies: (tables: readonly string[] | null) => Promise<void>;
-}
+export type { ApplyDeps } from './applyDeps.js';
 
 export interface ApplyRequest {
   readonly shard: number;

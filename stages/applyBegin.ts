@@ -11,7 +11,7 @@ import { decodeState, stateKey } from '../core/stateRecord.js';
 import type { Ownership, Retaken, ShardState } from '../core/store.js';
 import type { Reader } from '../stores/kafka/reader.js';
 import { readTails, type Tail } from '../stores/kafka/tails.js';
-import type { ApplyDeps } from './apply.js';
+import type { ApplyDeps } from './applyDeps.js';
 import { unknownOrdinal } from './applyIntake.js';
 
 export const everyTable = '*';

@@ -1,0 +1,16 @@
+/** What apply is given: one store, the log, and the three questions that only MySQL can answer or keep. */
+import type { Config } from '../core/config.js';
+import type { Store } from '../core/store.js';
+import type { Reader } from '../stores/kafka/reader.js';
+
+export interface ApplyDeps {
+  readonly config: Config;
+  readonly store: Store;
+  /** Each call opens one of its own; the stage closes it. */
+  readonly openReader: () => Reader;
+  /** Whether the shard was initialised once. Kept outside the store, which cannot know that it lost everything. */
+  readonly wasInitialised: (shard: number) => Promise<boolean>;
+  readonly recordInitialised: (shard: number) => Promise<void>;
+  /** Makes copies due, durably. Null: of every table. */
+  readonly requestCopies: (tables: readonly string[] | null) => Promise<void>;
+}
