@@ -78,6 +78,8 @@ class RunningRelay {
   #leaving: Leaving | null = null;
   #earlier: readonly Change[] = [];
   #floor: Floor = noFloor;
+  /** Highest seq read by the last upkeep. */
+  #seenBefore = 0;
   /** Rows a look asks for: fewer while they are large, so that what the budget leaves out is not read again and again. */
   #limit: number;
   #upkeepAt = 0;
@@ -243,8 +245,9 @@ class RunningRelay {
     }
     if (this.#floor.at <= this.#state.highestSeq) {
       const open = await openTransactions(session, [session.threadId, second.threadId]);
-      this.#floor = afterTransactions(this.#floor, open, this.#state.highestSeq);
+      this.#floor = afterTransactions(this.#floor, open, this.#seenBefore);
     }
+    this.#seenBefore = this.#state.highestSeq;
     if (now >= this.#fullReadAt) {
       this.#fullReadAt = now + fullReadMs;
       this.#floor = noFloor;

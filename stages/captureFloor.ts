@@ -11,14 +11,24 @@ export interface Floor {
 
 export const noFloor: Floor = { at: 0, next: null };
 
-/** A look at the open transactions; null when they cannot be told now: nothing moves. highestSeen: seq read so far. */
-export function afterTransactions(floor: Floor, open: ReadonlySet<string> | null, highestSeen: number): Floor {
+/** Open transactions by name, and whether each has written anything yet. */
+export type OpenTransactions = ReadonlyMap<string, boolean>;
+
+/**
+ * A look at the open transactions; null when they cannot be told now: nothing moves. Looks are at least half a second
+ * apart. seenBefore: the highest seq that had been read half a second before this look, since MySQL may answer with a
+ * picture that is 100 ms old.
+ * One that has not written by the next look had taken no seq by this one, however long it stays open: it is such old
+ * snapshots that the floor is for.
+ */
+export function afterTransactions(floor: Floor, open: OpenTransactions | null, seenBefore: number): Floor {
   if (open === null) return floor;
   if (floor.next === null) {
-    return highestSeen >= floor.at ? { ...floor, next: { upTo: highestSeen, open, ended: open.size === 0 } } : floor;
+    if (seenBefore < floor.at) return floor;
+    return { ...floor, next: { upTo: seenBefore, open: new Set(open.keys()), ended: open.size === 0 } };
   }
   if (floor.next.ended) return floor;
-  const still = [...floor.next.open].some((transaction) => open.has(transaction));
+  const still = [...floor.next.open].some((transaction) => open.get(transaction) === true);
   return still ? floor : { ...floor, next: { ...floor.next, ended: true } };
 }
 

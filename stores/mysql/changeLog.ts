@@ -201,27 +201,30 @@ export function seqRuns(rows: readonly { readonly seq: number }[]): SeqRun[] {
 }
 
 /**
- * Transactions that are open now, read-only entries too: one that has only just got a seq may still look so. By thread
- * and start instead of by transaction id, which changes at a transaction's first write. Null when it cannot be told:
- * without PROCESS, or while a statement runs whose text MySQL cannot show (3854: bytes that are no utf8mb3).
+ * Transactions that are open, by thread and start instead of by transaction id, which changes at the first write; and
+ * whether each has written or locked anything. A picture that may be 100 ms old. Null when it cannot be told: without
+ * PROCESS, or while a statement runs whose text MySQL cannot show (3854: bytes that are no utf8mb3).
  */
 export async function openTransactions(
   queries: Queries,
   ownThreads: readonly number[],
-): Promise<ReadonlySet<string> | null> {
+): Promise<ReadonlyMap<string, boolean> | null> {
   try {
     const rows = await queries.rows(
-      'SELECT trx_mysql_thread_id, trx_started, IF(trx_mysql_thread_id = 0, trx_id, 0) FROM information_schema.INNODB_TRX',
+      `SELECT trx_mysql_thread_id, trx_started, IF(trx_mysql_thread_id = 0, trx_id, 0),
+              trx_id < ${readOnlyIds} OR trx_rows_modified > 0 FROM information_schema.INNODB_TRX`,
     );
     const own = new Set(ownThreads);
     const open = rows.filter((row) => !own.has(asCount(row[0])));
-    return new Set(open.map((row) => `${asText(row[0])} ${asText(row[1])} ${asText(row[2])}`));
+    return new Map(open.map((row) => [`${asText(row[0])} ${asText(row[1])} ${asText(row[2])}`, asCount(row[3]) === 1]));
   } catch (error) {
     if (codeOf(error) === 'LS-MYSQL-PRIVILEGE' || errorNumber(error) === cannotConvert) return null;
     throw error;
   }
 }
 
+/** A transaction without a real id, which is given at the first write, shows one from here on: 2^48. */
+const readOnlyIds = 2 ** 48;
 const cannotConvert = 3854;
 
 /** The seq that a row written now gets: at or below an earlier one, the change log went back in time. */

@@ -126,13 +126,23 @@ test('a locked row makes a delete give up, and the others can go without waiting
   expect(await hasRows(session, db, 0)).toBe(false);
 });
 
-test('an open transaction is seen from its first moment, our own are not', async () => {
+test('an open transaction is seen, and whether it has written; our own are not', async () => {
   const [before] = await other.query('SELECT CONNECTION_ID() id');
   const { id } = (before as { id: number }[])[0] ?? { id: 0 };
+  const seen = async (): Promise<boolean[]> => {
+    // MySQL answers from a picture of up to 100 ms ago.
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    const open = await openTransactions(session, [session.threadId]);
+    expect([...(open ?? new Map()).keys()].some((name) => String(name).startsWith(`${session.threadId} `))).toBe(false);
+    return [...(open ?? [])].filter(([name]) => name.startsWith(`${id} `)).map(([, writes]) => writes);
+  };
+  expect(await seen()).toEqual([]);
   await other.query('START TRANSACTION WITH CONSISTENT SNAPSHOT');
-  const open = await openTransactions(session, [session.threadId]);
-  expect([...(open ?? [])].filter((name) => name.startsWith(`${id} `))).toHaveLength(1);
-  expect([...(open ?? [])].filter((name) => name.startsWith(`${session.threadId} `))).toHaveLength(0);
+  expect(await seen()).toEqual([false]);
+  await fill(other, 1);
+  expect(await seen()).toEqual([true]);
+  await other.query('ROLLBACK');
+  expect(await seen()).toEqual([]);
 });
 
 test('a probe tells where numbers go on, and leaves nothing', async () => {
