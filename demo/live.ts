@@ -5,8 +5,7 @@ import type { StoreName } from '../core/store.js';
 import type { Clients } from '../cli/clients.js';
 import { demoSizes } from './generate.js';
 import { demoSeed } from './load.js';
-import type { Look } from './look.js';
-import { pidOfCapture } from './look.js';
+import { openLook, pidOfCapture } from './look.js';
 import { coloursFor } from './screen.js';
 import type { Screen } from './screen.js';
 import { startTraffic } from './traffic.js';
@@ -17,7 +16,6 @@ import type { Workers } from './workers.js';
 export interface LiveOptions {
   readonly config: Config;
   readonly clients: Clients;
-  readonly look: Look;
   readonly workers: Workers;
   readonly screen: Screen;
   readonly uri: string;
@@ -65,7 +63,9 @@ export async function live(options: LiveOptions): Promise<LiveResult> {
 }
 
 async function show(options: LiveOptions, traffic: Traffic, started: number): Promise<void> {
-  const { screen, look, workers } = options;
+  const { screen, clients, workers } = options;
+  // A window of its own: rates begin with the traffic.
+  const look = openLook(clients);
   const colours = coloursFor(screen.fancy);
   const history: Record<StoreName, number[]> = { mongo: [], redis: [] };
   const readings: { at: number; committed: number; rows: number }[] = [];

@@ -134,7 +134,7 @@ async function run({ config, screen, workers, stack, uri, signal }: Run): Promis
     await step(screen, 'pipeline', async () => await startPipeline(config, workers));
     const copy = await step(screen, 'copy', async () => await watchCopy(config, look, screen, workers, signal));
     const before = await look.sample();
-    const lived = await live({ config, clients, look, workers, screen, uri, signal });
+    const lived = await live({ config, clients, workers, screen, uri, signal });
     screen.step('traffic', `${count(lived.counts.committed)} transactions, one worker killed on the way`, lived.ms);
     const waited = await step(screen, 'wait', async () => ({
       ...(await waitForAll(config, 60_000)),

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { compareStores, differencesOf } from '../support/compare.js';
+import { watchDeadlocks } from '../support/deadlocks.js';
 import { createLedger } from '../support/ledger.js';
 import type { Ledger } from '../support/ledger.js';
 import { createPipeline } from '../support/pipeline.js';
@@ -45,6 +46,7 @@ afterAll(async () => {
 
 test('random writes with workers killed and frozen: equal at the end, every change exactly once', async () => {
   const stop = new AbortController();
+  const watch = await watchDeadlocks(stack.mysql.uri, [pipeline.database]);
   const writing = runWorkload({
     uri: stack.mysql.uri,
     database: pipeline.database,
@@ -55,9 +57,11 @@ test('random writes with workers killed and frozen: equal at the end, every chan
   const killed = await killWorkers();
   stop.abort();
   const report = await writing;
+  const deadlocks = await watch.stop();
   await pipeline.run('wait', '--timeout', '90s');
   console.log(`${JSON.stringify(report)}, ${killed} workers killed or frozen`);
   expectOnlyOwnErrors(report);
+  expectDeadlocksOfTheApplicationAlone(report, deadlocks);
 
   expect(differencesOf(await compareStores(pipeline.targets()))).toEqual([]);
   await pipeline.run('stop');
@@ -97,6 +101,15 @@ function expectOnlyOwnErrors(report: WorkloadReport): void {
   expect(report.rolledBack).toBeGreaterThan(50);
   // The longest own transaction stays open for 200 ms, and several may queue behind it.
   expect(report.slowestMs).toBeLessThan(5000);
+}
+
+/** The user of lockstep has the source database's name; its own tables lie in the state database. */
+function expectDeadlocksOfTheApplicationAlone(report: WorkloadReport, deadlocks: readonly string[]): void {
+  console.log(`${deadlocks.length} deadlocks looked at`);
+  // The watch must be able to see: some of many.
+  expect((report.errors[1213] ?? 0) > 10 && deadlocks.length === 0).toBe(false);
+  const ofLockstep = new RegExp(`^MySQL thread id .*\\b${pipeline.database}\\b|${pipeline.stateDatabase}`, 'm');
+  expect(deadlocks.filter((text) => ofLockstep.test(text))).toEqual([]);
 }
 
 async function checkTopics(): Promise<void> {
