@@ -71,10 +71,12 @@ class MongoStore implements Store {
   async reposition(shard: number, epoch: number, to: Omit<ShardState, 'progress'>): Promise<boolean> {
     const owned = this.#shard(shard, epoch);
     try {
+      // Only what these gaps note: another collection may have gone since the look, and is for the next one to see.
+      const noted = (table: string): boolean => to.gaps.includes(table) || to.gaps.includes('*');
       const lost = new Set(lostAmong(owned.collections, await uuidsOf(this.#places.data)));
       return await owned.reposition(
         to,
-        owned.collections.filter((c) => !lost.has(c)),
+        owned.collections.filter((c) => !(lost.has(c) && noted(c.table))),
       );
     } catch (error) {
       throw mongoError(error, 'move the position');

@@ -201,9 +201,10 @@ export function seqRuns(rows: readonly { readonly seq: number }[]): SeqRun[] {
 }
 
 /**
- * Transactions that are open, by thread and start instead of by transaction id, which changes at the first write; and
- * whether each has written or locked anything. A picture that may be 100 ms old. Null when it cannot be told: without
- * PROCESS, or while a statement runs whose text MySQL cannot show (3854: bytes that are no utf8mb3).
+ * Transactions that are open, each under two names: thread and start, since the id changes at the first write; and the
+ * id, since XA PREPARE takes a transaction away from its thread. With whether each has written or locked anything. A
+ * picture that may be 100 ms old. Null when it cannot be told: without PROCESS, or while a statement runs whose text
+ * MySQL cannot show (3854: bytes that are no utf8mb3).
  */
 export async function openTransactions(
   queries: Queries,
@@ -211,16 +212,20 @@ export async function openTransactions(
 ): Promise<ReadonlyMap<string, boolean> | null> {
   try {
     const rows = await queries.rows(
-      `SELECT trx_mysql_thread_id, trx_started, IF(trx_mysql_thread_id = 0, trx_id, 0),
+      `SELECT trx_mysql_thread_id, trx_started, trx_id,
               trx_id < ${readOnlyIds} OR trx_rows_modified > 0 FROM information_schema.INNODB_TRX`,
     );
     const own = new Set(ownThreads);
     const open = rows.filter((row) => !own.has(asCount(row[0])));
-    return new Map(open.map((row) => [`${asText(row[0])} ${asText(row[1])} ${asText(row[2])}`, asCount(row[3]) === 1]));
+    return new Map(open.flatMap((row) => namesOf(row).map((name) => [name, asCount(row[3]) === 1] as const)));
   } catch (error) {
     if (codeOf(error) === 'LS-MYSQL-PRIVILEGE' || errorNumber(error) === cannotConvert) return null;
     throw error;
   }
+}
+
+function namesOf([thread, started, id]: Row): string[] {
+  return [`${asText(thread)} ${asText(started)}`, `#${asText(id)}`];
 }
 
 /** A transaction without a real id, which is given at the first write, shows one from here on: 2^48. */

@@ -145,6 +145,26 @@ test('an open transaction is seen, and whether it has written; our own are not',
   expect(await seen()).toEqual([]);
 });
 
+test('an XA transaction that leaves its connection when it is prepared is still known by one of its names', async () => {
+  const settled = async (): Promise<ReadonlyMap<string, boolean>> => {
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    return (await openTransactions(session, [session.threadId])) ?? new Map<string, boolean>();
+  };
+  const xid = `'${randomBytes(6).toString('hex')}'`;
+  const before = new Set((await settled()).keys());
+  await other.query(`XA START ${xid}`);
+  await fill(other, 1);
+  const names = [...(await settled()).keys()].filter((name) => !before.has(name));
+  await other.query(`XA END ${xid}`);
+  await other.query(`XA PREPARE ${xid}`);
+  try {
+    const open = await settled();
+    expect(names.some((name) => open.get(name) === true)).toBe(true);
+  } finally {
+    await other.query(`XA ROLLBACK ${xid}`);
+  }
+});
+
 test('a probe tells where numbers go on, and leaves nothing', async () => {
   await fill(other, 2);
   const rows = await readOldest(session, db, everything);

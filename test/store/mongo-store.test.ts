@@ -295,6 +295,23 @@ describe('loss', () => {
     await successor.reposition(0, epoch + 1, { incarnation, positions, gaps: ['things'] });
     expect(await successor.look(0, epoch + 1)).toEqual({ kind: 'held' });
   });
+
+  it('of one more collection while the first is being noted is not forgotten with it', async () => {
+    const epoch = await own(store);
+    const others = definition([column('id', 'int', { nullable: false })], ['id'], 'others');
+    const events = [put(1, 'a'), event('c', 1, '{"id":1}', { definition: others })];
+    await store.apply(0, epoch, batch(start, events));
+    // As dropDatabase does it: one after the other.
+    await client.db(name).collection('things').drop();
+    expect(await store.look(0, epoch)).toEqual({ kind: 'tables-lost', tables: ['things'] });
+    await client.db(name).collection('others').drop();
+    const { incarnation, positions } = (await store.readState(0))!;
+    await store.reposition(0, epoch, { incarnation, positions, gaps: ['things'] });
+    await store.reposition(0, epoch, { incarnation, positions, gaps: [] });
+    expect(await store.look(0, epoch)).toEqual({ kind: 'tables-lost', tables: ['others'] });
+    await store.reposition(0, epoch, { incarnation, positions, gaps: ['*'] });
+    expect(await store.look(0, epoch)).toEqual({ kind: 'held' });
+  });
 });
 
 describe('comparison', () => {
