@@ -196,8 +196,11 @@ class Run {
   async #look(sender: Sender, held: Held): Promise<Ending | null> {
     const holding = await this.#deps.store.look(this.#shard, held.epoch);
     switch (holding.kind) {
-      case 'held':
-        return null;
+      case 'held': {
+        // A server that came back from a snapshot shows our own epoch, at earlier positions: nothing new may ever tell.
+        const state = await this.#deps.store.readState(this.#shard);
+        return state !== null && sender.isBehind(state.positions) ? this.#after({ kind: 'stale' }) : null;
+      }
       case 'fenced':
       case 'stale':
       case 'lost':

@@ -3,7 +3,7 @@
  * a setback everything that was under way has failed too, and the store is asked where it stands.
  */
 import { bucketOf, emptyLag } from '../core/lag.js';
-import type { PartitionName, Position } from '../core/position.js';
+import type { PartitionName, Position, Positions } from '../core/position.js';
 import type { ApplyOutcome, ParkedKey, Progress, Store } from '../core/store.js';
 import type { Load } from './applyIntake.js';
 import type { Held } from './applyBegin.js';
@@ -93,6 +93,11 @@ export class Sender {
     for (const [name, position] of positions) this.#confirmed.set(name, position);
     this.#gaps = to.gaps;
     return true;
+  }
+
+  /** Whether the store stands before what it confirmed: it lost its newest writes. What is under way may be ahead. */
+  isBehind(found: Positions): boolean {
+    return [...this.#confirmed].some(([name, { offset }]) => (found.get(name)?.offset ?? 0) < offset);
   }
 
   /** What was lost and is not yet due for a copy. */
