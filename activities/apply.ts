@@ -18,6 +18,8 @@ export interface ApplyActivityDeps {
   readonly mysql: Mysql;
   readonly openStore: (store: StoreName) => Store;
   readonly openReader: (store: StoreName) => Reader;
+  /** Aborts when this process is to end. */
+  readonly draining: AbortSignal;
 }
 
 export function applyActivities(deps: ApplyActivityDeps): ApplyActivities {
@@ -31,7 +33,7 @@ export function applyActivities(deps: ApplyActivityDeps): ApplyActivities {
         } finally {
           await store.close();
         }
-      }),
+      }, deps.draining),
   };
 }
 

@@ -3,12 +3,13 @@
  * hold no row, no key value and no secret, because both enter the history.
  */
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { ApplicationFailure, CancelledFailure, type ApplicationFailureOptions } from '@temporalio/common';
 import { LockstepError } from '../core/errors.js';
+import { outlivingTemporal } from './outlive.js';
 import { identityDifferences, type PipelineIdentity } from '../core/pipelineIdentity.js';
 
 export interface Run {
-  /** Aborts when the workflow cancels, the worker drains or the server has given the activity to another. */
+  /** Aborts when the workflow cancels, the worker drains, or the server knows of a successor. */
   readonly signal: AbortSignal;
   readonly beat: () => void;
   /** What stands in the way for now; null once it is gone. Shown with the pending activity in the Temporal UI. */
@@ -19,10 +20,15 @@ export interface Run {
 const beatEveryMs = 200;
 
 /**
- * Runs a stage until it ends by itself or is told to. A stage that stopped because its worker drains, or because the
- * server believes it dead, did not end for the workflow: the attempt fails, and another worker goes on.
+ * Runs a stage until it ends by itself or is told to. A stage that stopped because its worker drains did not end for the
+ * workflow: the attempt fails, and another worker goes on.
+ * `outlive`, for a stream: it does not end because Temporal cannot be reached (activities/outlive.ts); this signal is then
+ * how it hears that its worker drains.
  */
-export async function runStage<T extends { readonly kind: string }>(work: (run: Run) => Promise<T>): Promise<T> {
+export async function runStage<T extends { readonly kind: string }>(
+  work: (run: Run) => Promise<T>,
+  outlive: AbortSignal | null,
+): Promise<T> {
   const context = Context.current();
   let beaten = 0;
   let standing: LockstepError | null = null;
@@ -36,13 +42,32 @@ export async function runStage<T extends { readonly kind: string }>(work: (run: 
   const trouble = (error: LockstepError | null): void => {
     standing = error;
   };
-  const outcome = await failingCleanly(() => work({ signal: context.cancellationSignal, beat, trouble }));
+  const end = outlive === null ? { signal: context.cancellationSignal, release } : outlivingTemporal(context, outlive);
+  const began = performance.now();
+  const outcome = await work({ signal: end.signal, beat, trouble })
+    .catch((error: unknown) => {
+      throw failureOf(error, retryDelay(performance.now() - began));
+    })
+    .finally(end.release);
   const asked = context.cancellationDetails?.cancelRequested === true;
-  if (outcome.kind === 'stopped' && context.cancellationSignal.aborted && !asked) {
-    throw new CancelledFailure('the worker drains');
-  }
+  if (outcome.kind === 'stopped' && end.signal.aborted && !asked) throw new CancelledFailure('the worker drains');
   return outcome;
 }
+
+/** Nothing is held. */
+function release(): void {
+  return undefined;
+}
+
+/**
+ * A stream that ran for a while goes on at once: something passed. One that fails as soon as it begins waits for somebody
+ * to mend it, a second at most after it is mended.
+ */
+function retryDelay(ranMs: number): RetryDelay {
+  return ranMs > 5_000 ? '100 milliseconds' : '1 second';
+}
+
+type RetryDelay = '100 milliseconds' | '1 second';
 
 /** Short work: errors mapped, nothing else. */
 export async function failingCleanly<T>(work: () => Promise<T>): Promise<T> {
@@ -54,18 +79,23 @@ export async function failingCleanly<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** Errors of others may quote a row: only their class crosses; the worker's log has the rest. */
-export function failureOf(error: unknown): ApplicationFailure | CancelledFailure {
+export function failureOf(error: unknown, nextRetryDelay?: RetryDelay): ApplicationFailure | CancelledFailure {
   if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
   if (error instanceof LockstepError) {
-    return withoutStack({ type: error.code, message: error.message, nonRetryable: !error.retryable });
+    const { code, message, retryable } = error;
+    return withoutStack({ type: code, message, nonRetryable: !retryable, ...after(nextRetryDelay) });
   }
   Context.current().log.error('an activity failed in a way that lockstep does not know', { error: describe(error) });
   const name = error instanceof Error ? error.name : typeof error;
-  return withoutStack({ type: name, message: `${name}; the worker's log holds the rest` });
+  return withoutStack({ type: name, message: `${name}; the worker's log holds the rest`, ...after(nextRetryDelay) });
+}
+
+function after(nextRetryDelay: RetryDelay | undefined): { nextRetryDelay?: RetryDelay } {
+  return nextRetryDelay === undefined ? {} : { nextRetryDelay };
 }
 
 /** A stack names files of this machine and helps nobody who reads a history. */
-function withoutStack(options: Parameters<typeof ApplicationFailure.create>[0]): ApplicationFailure {
+function withoutStack(options: ApplicationFailureOptions): ApplicationFailure {
   const failure = ApplicationFailure.create(options);
   failure.stack = '';
   return failure;

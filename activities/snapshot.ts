@@ -11,6 +11,6 @@ export function snapshotActivities(deps: SnapshotDeps & { readonly identity: Pip
       runStage(async ({ signal, beat }) => {
         refuseAnotherPipeline(scope.identity, deps.identity);
         return await copyTable(deps, { table, run }, signal, { beat });
-      }),
+      }, null),
   };
 }

@@ -9,7 +9,13 @@ export function installRuntime(options: { readonly level?: LogLevel; readonly me
     if (message.startsWith('No workflows registered')) return;
     const facts = plain(meta);
     const now = Number(timestampNanos / 1_000_000n);
-    if (isRepetition(`${severity} ${message} ${String(facts['workflowId'])} ${String(facts['error'])}`, now)) return;
+    if (
+      isRepetition(
+        `${severity} ${message.replaceAll(/\d+/g, '')} ${String(facts['workflowId'])} ${String(facts['error'])}`,
+        now,
+      )
+    )
+      return;
     const at = new Date(now).toISOString();
     process.stderr.write(`${JSON.stringify({ at, level: severity, message, ...facts })}\n`);
   });

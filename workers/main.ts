@@ -46,7 +46,7 @@ export async function runWorker(
     const connection = await NativeConnection.connect(temporalAddress(config.temporal));
     try {
       const { namespace } = config.temporal;
-      const activities = activitiesOf(config, clients);
+      const activities = activitiesOf(config, clients, stop.signal);
       const setup = { connection, namespace, pipeline: config.pipeline, activities, bundle };
       const workers = await createWorkers(setup, queues);
       const ended = runAll(workers, stop.signal);
@@ -65,17 +65,18 @@ export async function runWorker(
   say('worker has drained', { pipeline: config.pipeline });
 }
 
-function activitiesOf(config: Config, { mysql, reader, stores }: Clients): QueueActivities {
+function activitiesOf(config: Config, { mysql, reader, stores }: Clients, draining: AbortSignal): QueueActivities {
   const identity = pipelineIdentity(config);
   const common = { config, identity, mysql };
   const apply = applyActivities({
     ...common,
+    draining,
     openStore: (store) => openStore(config, store),
     openReader: (store) => openReader(config.kafka, { clientId: `lockstep-${config.pipeline}-${store}` }),
   });
   return {
     control: { ...installActivities(common), ...lookActivities({ ...common, reader, stores }) },
-    capture: captureActivities({ ...common, version: version() }),
+    capture: captureActivities({ ...common, version: version(), draining }),
     mongo: apply,
     redis: apply,
     ingest: snapshotActivities({ ...common, stores }),

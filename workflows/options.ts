@@ -6,8 +6,9 @@ import { taskQueue, type QueueName } from '../core/workflowNames.js';
 
 /**
  * A loop that never ends by itself. The server knows of a killed worker by the missing heartbeat alone, 2 s after the
- * last one, and offers the activity to another worker after the retry interval; both together stay under 3 s however
- * often it was retried before. A false alarm is harmless: the store's epoch and the producer's fence decide.
+ * last one, and offers the activity to another worker 100 ms later, however often that happened before: so it runs again
+ * within 3 s. A failure states its own, longer delay (activities/run.ts). A false alarm is harmless: the store's epoch and
+ * the producer's fence decide.
  */
 export function streamOptions(pipeline: string, queue: QueueName): ActivityOptions {
   return {
@@ -15,7 +16,7 @@ export function streamOptions(pipeline: string, queue: QueueName): ActivityOptio
     startToCloseTimeout: '30 days',
     heartbeatTimeout: '2 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    retry: { initialInterval: '100 milliseconds', backoffCoefficient: 1.5, maximumInterval: '500 milliseconds' },
+    retry: { initialInterval: '100 milliseconds', backoffCoefficient: 1 },
   };
 }
 

@@ -7,6 +7,8 @@ export interface BreakingProxy {
   /** At the next occurrence of the text from the client: hand it on or not, then drop every connection and refuse new ones. */
   breakAt(text: string, handOn: boolean): void;
   readonly broken: boolean;
+  /** At once. */
+  cut(): void;
   mend(): void;
   close(): Promise<void>;
 }
@@ -34,6 +36,10 @@ class Proxy implements BreakingProxy {
 
   breakAt(text: string, handOn: boolean): void {
     this.#trigger = { text, handOn };
+  }
+
+  cut(): void {
+    this.#break();
   }
 
   mend(): void {

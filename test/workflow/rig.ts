@@ -105,7 +105,8 @@ export function newScript(): Script {
   return script;
 }
 
-export async function openRig(stack: Stack): Promise<Rig> {
+/** workerAddress: where the workers reach Temporal, if not where the client does. */
+export async function openRig(stack: Stack, workerAddress?: string): Promise<Rig> {
   if (!runtimeInstalled) installRuntime({ level: 'ERROR' });
   runtimeInstalled = true;
   const name = `wf-${randomBytes(4).toString('hex')}`;
@@ -113,7 +114,7 @@ export async function openRig(stack: Stack): Promise<Rig> {
   const connection = await Connection.connect({ address });
   const client = new Client({ connection, namespace, identity });
   await ensureSearchAttributes(client);
-  const native = await NativeConnection.connect({ address });
+  const native = await NativeConnection.connect({ address: workerAddress ?? address });
   const code = await workflowBundle();
   const script = newScript();
   let running: { workers: readonly Worker[]; ended: Promise<unknown> } | undefined;
@@ -164,6 +165,9 @@ export async function openRig(stack: Stack): Promise<Rig> {
   return rig;
 }
 
+/** Nothing here drains but by the worker. */
+const never = new AbortController().signal;
+
 function ignoreEnded(error: unknown): void {
   if ((error as Error).name !== 'WorkflowNotFoundError') throw error;
 }
@@ -171,7 +175,7 @@ function ignoreEnded(error: unknown): void {
 export function activitiesOf(script: Script): QueueActivities {
   const attempt = (): number => Context.current().info.attempt;
   const apply = {
-    runApply: (request: ApplyRequest) => runStage((run) => script.apply(request, run, attempt())),
+    runApply: (request: ApplyRequest) => runStage((run) => script.apply(request, run, attempt()), never),
   };
   return {
     control: {
@@ -186,10 +190,10 @@ export function activitiesOf(script: Script): QueueActivities {
       requestCopies: (_scope, tables) => failingCleanly(() => script.request(tables)),
       running: async (ids) => await runningAmong(ids),
     },
-    capture: { runCapture: () => runStage((run) => script.capture(run, attempt())) },
+    capture: { runCapture: () => runStage((run) => script.capture(run, attempt()), never) },
     mongo: apply,
     redis: apply,
-    ingest: { copyTable: (request) => runStage((run) => script.copy(request, run)) },
+    ingest: { copyTable: (request) => runStage((run) => script.copy(request, run), null) },
     sweep: {},
   };
 }
