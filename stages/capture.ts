@@ -80,6 +80,7 @@ class RunningRelay {
   #floor: Floor = noFloor;
   /** Highest seq read by the last upkeep. */
   #seenBefore = 0;
+  #lookedAt = '';
   /** Rows a look asks for: fewer while they are large, so that what the budget leaves out is not read again and again. */
   #limit: number;
   #upkeepAt = 0;
@@ -243,16 +244,21 @@ class RunningRelay {
       await this.#settle();
       this.#blocked = await removeUnlocked(second, this.#stateDatabase, this.#blocked);
     }
-    if (this.#floor.at <= this.#state.highestSeq) {
-      const open = await openTransactions(session, [session.threadId, second.threadId]);
-      this.#floor = afterTransactions(this.#floor, open, this.#seenBefore);
-    }
+    if (this.#floor.at <= this.#state.highestSeq) await this.#raiseFloor();
     this.#seenBefore = this.#state.highestSeq;
     if (now >= this.#fullReadAt) {
       this.#fullReadAt = now + fullReadMs;
       this.#floor = noFloor;
       await forgetOldMarkers(session, this.#stateDatabase, 1);
     }
+  }
+
+  async #raiseFloor(): Promise<void> {
+    const { session, second } = this.#relay;
+    const look = await openTransactions(session, this.#stateDatabase, [second.threadId]);
+    const isNew = look !== null && look.began !== this.#lookedAt;
+    if (isNew) this.#lookedAt = look.began;
+    this.#floor = afterTransactions(this.#floor, isNew ? look.open : null, this.#seenBefore);
   }
 }
 

@@ -16,8 +16,7 @@ export type OpenTransactions = ReadonlyMap<string, boolean>;
 
 /**
  * A look at the open transactions; null when they cannot be told now: nothing moves. Looks are at least half a second
- * apart. seenBefore: the highest seq that had been read half a second before this look, since MySQL may answer with a
- * picture that is 100 ms old.
+ * apart. seenBefore: the highest seq that had been read well before this look.
  * One that has not written by the next look had taken no seq by this one, however long it stays open: it is such old
  * snapshots that the floor is for.
  */

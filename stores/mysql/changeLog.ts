@@ -200,24 +200,42 @@ export function seqRuns(rows: readonly { readonly seq: number }[]): SeqRun[] {
   return runs;
 }
 
+/** Open transactions at one moment. */
+export interface OpenTransactions {
+  /** When the look's own transaction began, to the second: a later look shows another, or it is an old picture. */
+  readonly began: string;
+  /**
+   * Each under two names: thread and start, since the id changes at the first write; and the id, since XA PREPARE takes a
+   * transaction away from its thread. With whether each has written or locked anything.
+   */
+  readonly open: ReadonlyMap<string, boolean>;
+}
+
 /**
- * Transactions that are open, each under two names: thread and start, since the id changes at the first write; and the
- * id, since XA PREPARE takes a transaction away from its thread. With whether each has written or locked anything. A
- * picture that may be 100 ms old. Null when it cannot be told: without PROCESS, or while a statement runs whose text
- * MySQL cannot show (3854: bytes that are no utf8mb3).
+ * MySQL may answer with an old picture: it makes a new one only once nobody has asked for 100 ms. So the look begins a
+ * transaction of its own and must find it. Null when nothing can be told: without PROCESS, in an old picture, or while a
+ * statement runs whose text MySQL cannot show (3854: bytes that are no utf8mb3).
  */
 export async function openTransactions(
-  queries: Queries,
+  session: Session,
+  stateDatabase: string,
   ownThreads: readonly number[],
-): Promise<ReadonlyMap<string, boolean> | null> {
+): Promise<OpenTransactions | null> {
   try {
-    const rows = await queries.rows(
-      `SELECT trx_mysql_thread_id, trx_started, trx_id,
-              trx_id < ${readOnlyIds} OR trx_rows_modified > 0 FROM information_schema.INNODB_TRX`,
-    );
-    const own = new Set(ownThreads);
-    const open = rows.filter((row) => !own.has(asCount(row[0])));
-    return new Map(open.flatMap((row) => namesOf(row).map((name) => [name, asCount(row[3]) === 1] as const)));
+    const rows = await session.transaction(async (queries) => {
+      // A transaction is open, and shown, from its first look at a table.
+      await queries.rows(`SELECT 1 FROM ${quoteTable(stateDatabase, 'meta')} LIMIT 1`);
+      return queries.rows(
+        `SELECT trx_mysql_thread_id, trx_started, trx_id,
+                trx_id < ${readOnlyIds} OR trx_rows_modified > 0 FROM information_schema.INNODB_TRX`,
+      );
+    });
+    const ours = rows.find((row) => asCount(row[0]) === session.threadId);
+    if (ours === undefined) return null;
+    const own = new Set([...ownThreads, session.threadId]);
+    const others = rows.filter((row) => !own.has(asCount(row[0])));
+    const open = others.flatMap((row) => namesOf(row).map((name) => [name, asCount(row[3]) === 1] as const));
+    return { began: asText(ours[1]), open: new Map(open) };
   } catch (error) {
     if (codeOf(error) === 'LS-MYSQL-PRIVILEGE' || errorNumber(error) === cannotConvert) return null;
     throw error;

@@ -13,10 +13,12 @@ import {
   removeUnlocked,
   stillThere,
   seqRuns,
+  type OpenTransactions,
 } from '../../stores/mysql/changeLog.js';
 import { openMysql, type Mysql, type Session } from '../../stores/mysql/connection.js';
 import { migrate } from '../../stores/mysql/migrate.js';
 import { relayLockName, takeRelayLock } from '../../stores/mysql/relayLock.js';
+import { until } from '../support/processes.js';
 
 const stack = inject('stack');
 const db = `changelog_${randomBytes(3).toString('hex')}`;
@@ -126,15 +128,28 @@ test('a locked row makes a delete give up, and the others can go without waiting
   expect(await hasRows(session, db, 0)).toBe(false);
 });
 
+/** Open transactions in a picture that was taken after this was called. */
+async function pictured(): Promise<ReadonlyMap<string, boolean>> {
+  const old = (await openTransactions(session, db, []))?.began;
+  let found: OpenTransactions | null = null;
+  await until(
+    'MySQL makes a new picture',
+    async () => {
+      found = await openTransactions(session, db, []);
+      return found !== null && found.began !== old;
+    },
+    { everyMs: 130 },
+  );
+  return (found as OpenTransactions | null)?.open ?? new Map<string, boolean>();
+}
+
 test('an open transaction is seen, and whether it has written; our own are not', async () => {
   const [before] = await other.query('SELECT CONNECTION_ID() id');
   const { id } = (before as { id: number }[])[0] ?? { id: 0 };
   const seen = async (): Promise<boolean[]> => {
-    // MySQL answers from a picture of up to 100 ms ago.
-    await new Promise((resolve) => setTimeout(resolve, 120));
-    const open = await openTransactions(session, [session.threadId]);
-    expect([...(open ?? new Map()).keys()].some((name) => String(name).startsWith(`${session.threadId} `))).toBe(false);
-    return [...(open ?? [])].filter(([name]) => name.startsWith(`${id} `)).map(([, writes]) => writes);
+    const open = await pictured();
+    expect([...open.keys()].some((name) => name.startsWith(`${session.threadId} `))).toBe(false);
+    return [...open].filter(([name]) => name.startsWith(`${id} `)).map(([, writes]) => writes);
   };
   expect(await seen()).toEqual([]);
   await other.query('START TRANSACTION WITH CONSISTENT SNAPSHOT');
@@ -146,19 +161,15 @@ test('an open transaction is seen, and whether it has written; our own are not',
 });
 
 test('an XA transaction that leaves its connection when it is prepared is still known by one of its names', async () => {
-  const settled = async (): Promise<ReadonlyMap<string, boolean>> => {
-    await new Promise((resolve) => setTimeout(resolve, 120));
-    return (await openTransactions(session, [session.threadId])) ?? new Map<string, boolean>();
-  };
   const xid = `'${randomBytes(6).toString('hex')}'`;
-  const before = new Set((await settled()).keys());
+  const before = new Set((await pictured()).keys());
   await other.query(`XA START ${xid}`);
   await fill(other, 1);
-  const names = [...(await settled()).keys()].filter((name) => !before.has(name));
+  const names = [...(await pictured()).keys()].filter((name) => !before.has(name));
   await other.query(`XA END ${xid}`);
   await other.query(`XA PREPARE ${xid}`);
   try {
-    const open = await settled();
+    const open = await pictured();
     expect(names.some((name) => open.get(name) === true)).toBe(true);
   } finally {
     await other.query(`XA ROLLBACK ${xid}`);

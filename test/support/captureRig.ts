@@ -12,6 +12,7 @@ import { partitionName } from '../../core/position.js';
 import { runCapture, type CaptureDeps } from '../../stages/capture.js';
 import { install } from '../../stages/install.js';
 import type { Dial } from '../../stores/kafka/client.js';
+import { claimProducer, transactionalId } from '../../stores/kafka/producer.js';
 import { openReader, type LogRecord } from '../../stores/kafka/reader.js';
 import { readCompacted } from '../../stores/kafka/tails.js';
 import { openMysql, type Mysql } from '../../stores/mysql/connection.js';
@@ -155,6 +156,8 @@ export interface CapturedEvent {
 
 /** Every event of the captured tables, in partition order. */
 export async function readEvents(config: Config): Promise<CapturedEvent[]> {
+  // A commit is answered before it can be read; the claim waits until the last one can.
+  (await claimProducer(config.kafka, transactionalId(config.pipeline))).close();
   const reader = openReader(config.kafka, { maxWaitMs: 100 });
   try {
     const definitions = await readCompacted(reader, ownTopic(config.kafka.topicPrefix, 'definitions'));
