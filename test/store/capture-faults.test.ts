@@ -126,7 +126,8 @@ test('TRUNCATE while capture runs takes nothing else away', async () => {
   await rig.drained();
   await rig.root.query(`TRUNCATE TABLE ${rig.stateDatabase}.change_log`);
   await insert(100, 160);
-  await rig.drained();
+  // Numbers begin again below the floor, where capture looks once a minute if the floor had moved by then.
+  await rig.drained(90_000);
   await run.stop();
   expect(ids(await events())).toEqual([...numbers(0, 60), ...numbers(100, 160)]);
 });

