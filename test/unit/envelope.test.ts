@@ -30,8 +30,8 @@ test('is the JSON of an envelope, and the range is the after-image', () => {
           after,
         });
         expect(JSON.parse(value.toString('utf8'))).toEqual({
-          before: before === null ? null : JSON.parse(before.toString()),
-          after: after === null ? null : JSON.parse(after.toString()),
+          before: before === null ? null : (JSON.parse(before.toString()) as unknown),
+          after: after === null ? null : (JSON.parse(after.toString()) as unknown),
           source: {
             version: '1.2.3',
             connector: 'lockstep',
@@ -45,8 +45,8 @@ test('is the JSON of an envelope, and the range is the after-image', () => {
           op,
           ts_ms: 1700000000999,
         });
-        if (after === null) expect([afterStart, afterEnd]).toEqual([0, 0]);
-        else expect(value.subarray(afterStart, afterEnd).equals(after)).toBe(true);
+        const found = afterEnd === 0 && afterStart === 0 ? null : value.subarray(afterStart, afterEnd).toString();
+        expect(found).toBe(after === null ? null : after.toString());
         expect(value.length).toBeLessThanOrEqual(
           fixed + envelopeOverhead + (before?.length ?? 0) + (after?.length ?? 0),
         );
