@@ -11,7 +11,7 @@ export interface SnapshotDeps {
   readonly config: Config;
   readonly mysql: Mysql;
   /** The configured stores; their keys are looked through for orphans. */
-  readonly stores: readonly Pick<Store, 'scanKeys'>[];
+  readonly stores: readonly Pick<Store, 'scanKeys' | 'readState'>[];
 }
 
 export interface Hooks {

@@ -70,7 +70,7 @@ async function carryOn(deps: SnapshotDeps, context: CopyContext): Promise<CopyOu
       case 'waiting':
         return { kind: 'stopped' };
       case 'needed':
-        await begin(deps, context);
+        await begin(deps, context, copy);
         break;
       case 'rows':
         await copyRows(context);
@@ -92,9 +92,10 @@ function copied(copy: Copy): CopyOutcome {
   return { kind: 'copied', rows: copy.rowsCopied, orphans: copy.orphans };
 }
 
-async function begin(deps: SnapshotDeps, context: CopyContext): Promise<void> {
+async function begin(deps: SnapshotDeps, context: CopyContext, { reason }: Copy): Promise<void> {
   const { session, stateDatabase, tableId, definition } = context;
-  const lookForOrphans = await storesHoldKeys(context, deps.stores);
+  // Of a table that was captured before, keys may be on their way to a store that holds none yet.
+  const lookForOrphans = reason !== 'new-table' || (await storesHoldKeys(context, deps.stores));
   const rowsEstimated = await estimateRows(session, definition);
   await asCopyOwner(context, 'needed', (queries) =>
     moveCopy(queries, stateDatabase, tableId, { phase: 'rows', rowsEstimated, lookForOrphans }),

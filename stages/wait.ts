@@ -99,7 +99,7 @@ async function lookAtStores(deps: WaitDeps, all: OffsetVector, patienceMs: numbe
 }
 
 /** Each partition's position as the shard that owns it tells: another shard may hold an old one of it. */
-async function positionsIn(store: Pick<Store, 'readState'>, shards: number): Promise<Positions> {
+export async function positionsIn(store: Pick<Store, 'readState'>, shards: number): Promise<Positions> {
   const states = await Promise.all(Array.from({ length: shards }, (_, shard) => store.readState(shard)));
   const positions = new Map<PartitionName, Position>();
   for (const [shard, state] of states.entries()) {

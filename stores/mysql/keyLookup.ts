@@ -1,10 +1,10 @@
-/** Finds rows by key text as stores hold it, `{"pk1":…}`. Pure but for the last two, which read. */
+/** Finds rows by key text as stores hold it, `{"pk1":…}`. Pure but for the last three, which ask MySQL. */
 import { keyColumns, type Column, type Definition } from '../../core/definition.js';
-import { keyParts } from '../../core/keyText.js';
+import { keyParts, keyTextOf } from '../../core/keyText.js';
 import { asText } from './cell.js';
 import type { Queries } from './connection.js';
 import { quoteHex, quoteName, quoteTable, quoteText } from './quote.js';
-import { keyJson } from './rowJson.js';
+import { keyJson, keyPart } from './rowJson.js';
 
 /** Condition for the row with this key text; null when the text is not a key of this definition. */
 export function atKeyText(definition: Definition, key: string): string | null {
@@ -64,6 +64,33 @@ export function partLiteral(column: Column, part: string): string | null {
       return `CONVERT(${text} USING ${column.charset ?? 'utf8mb4'}) COLLATE ${column.collation ?? 'utf8mb4_bin'}`;
     }
   }
+}
+
+/**
+ * Key texts as MySQL prints them. A store that keeps a FLOAT or DOUBLE as a number prints it its own way (`3` for `3.0`,
+ * `1000000000000000` for `1e15`): as text it would be another key, of another partition.
+ */
+export async function asMysqlPrints(
+  queries: Queries,
+  definition: Definition,
+  keys: readonly string[],
+): Promise<readonly string[]> {
+  const columns = keyColumns(definition);
+  const floats = columns.flatMap((column, i) => (/^(?:float|double)$/.test(column.type) ? [i] : []));
+  const readable = floats.length === 0 ? [] : keys.filter((key) => atKeyText(definition, key) !== null);
+  if (readable.length === 0) return keys;
+  const parts = readable.map((key) => keyParts(definition, Buffer.from(key)));
+  const numbers = columns.flatMap((column, i) => (floats.includes(i) ? [column] : []));
+  const values = parts.map((of) => `ROW(${numbers.map((c, n) => partLiteral(c, of[floats[n] ?? 0] ?? '')).join(',')})`);
+  const printed = numbers.map((column, n) => keyPart({ ...column, name: `column_${n}` }, 't'));
+  const rows = await queries.rows(`SELECT ${printed.join(',')} FROM (VALUES ${values.join(',')}) t`);
+  const texts = new Map(
+    rows.map((row, r) => {
+      const whole = (parts[r] ?? []).map((part, i) => (floats.includes(i) ? asText(row[floats.indexOf(i)]) : part));
+      return [readable[r], keyTextOf(definition, whole)];
+    }),
+  );
+  return keys.map((key) => texts.get(key) ?? key);
 }
 
 /** Those of the key texts that no committed row has, byte for byte. Keys of another shape are left out. */

@@ -42,7 +42,8 @@ export function columnJson(column: Column, source: Source): string {
   return isLarge(column) ? `CASE WHEN ${n} IS NULL THEN 'null' ELSE ${json} END` : `IFNULL(${json},'null')`;
 }
 
-function keyPart(column: Column, source: Source): string {
+/** One key column's JSON text. */
+export function keyPart(column: Column, source: Source): string {
   const n = named(column, source);
   if (column.type === 'float') return `IF(${n}=0,'0.0',${notNullJson(column, n)})`;
   if (column.type === 'double') return `IF(${n}=0,'${castsToJson(column) ? '0.0' : '0'}',${notNullJson(column, n)})`;
