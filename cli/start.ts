@@ -79,6 +79,11 @@ function noAnswer(error: unknown): 'silent' {
   throw error;
 }
 
+/** While waiting, a Temporal that is away for a moment is waited out like a worker. */
+function noAnswerYet(error: unknown): 'silent' {
+  return codeOf(error) === 'LS-TEMPORAL-UNREACHABLE' ? 'silent' : noAnswer(error);
+}
+
 async function proveReady(config: Config): Promise<void> {
   const { checkEverything } = await import('./doctor.js');
   const problems = await checkEverything(config);
@@ -94,7 +99,7 @@ async function untilStreaming(pipeline: PipelineClient): Promise<void> {
   let answeredAt = Date.now();
   try {
     for (;;) {
-      const view = await pipeline.view().catch(noAnswer);
+      const view = await pipeline.view().catch(noAnswerYet);
       if (view === 'silent') {
         if (Date.now() - answeredAt > workerPatienceMs) {
           throw new LockstepError('LS-PIPELINE-NO-WORKER', `no worker answered for ${workerPatienceMs / 1000} s`);

@@ -56,7 +56,14 @@ export async function connectClient(config: TemporalConfig): Promise<Client> {
 }
 
 /** gRPC's numbers, as far as they mean something to us. */
-const grpc = { deadlineExceeded: 4, permissionDenied: 7, failedPrecondition: 9, unauthenticated: 16 } as const;
+/** `cancelled`: our own patience ended; what is connected and does not answer lacks a worker, not a server. */
+const grpc = {
+  cancelled: 1,
+  deadlineExceeded: 4,
+  permissionDenied: 7,
+  failedPrecondition: 9,
+  unauthenticated: 16,
+} as const;
 
 export function grpcCode(error: unknown): number | undefined {
   if (isGrpcServiceError(error)) return error.code;
@@ -71,7 +78,8 @@ export function temporalFailure(error: unknown, { address, namespace }: Temporal
     return new LockstepError('LS-PIPELINE-NOT-RUNNING', 'no pipeline of this name runs', { cause: error });
   }
   const code = grpcCode(error);
-  const unanswered = error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || code === grpc.deadlineExceeded;
+  const timedOut = code === grpc.deadlineExceeded || code === grpc.cancelled;
+  const unanswered = error instanceof WorkflowUpdateRPCTimeoutOrCancelledError || timedOut;
   // A query is refused outright when nobody has polled the queue for a while.
   if (unanswered || code === grpc.failedPrecondition) {
     return new LockstepError('LS-PIPELINE-NO-WORKER', 'the pipeline did not answer in time', { cause: error });
