@@ -97,8 +97,8 @@ async function killWorkers(): Promise<number> {
 function expectOnlyOwnErrors(report: WorkloadReport): void {
   const strange = Object.keys(report.errors).filter((errno) => !ownErrors.includes(Number(errno)));
   expect(strange).toEqual([]);
-  expect(report.committed).toBeGreaterThan(1000);
-  expect(report.rolledBack).toBeGreaterThan(50);
+  expect(report.committed).toBeGreaterThan(300);
+  expect(report.rolledBack).toBeGreaterThan(20);
   // The longest own transaction stays open for 200 ms, and several may queue behind it.
   expect(report.slowestMs).toBeLessThan(5000);
 }
