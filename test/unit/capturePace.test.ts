@@ -8,7 +8,8 @@ test.each([
   ['less, slowly done', { rows: 4, limit: 2_000, elapsedMs: 50, emptyLooks: 0 }, 0],
   ['nothing yet', { rows: 0, limit: 2_000, elapsedMs: 1, emptyLooks: 1 }, 1],
   ['nothing for long', { rows: 0, limit: 2_000, elapsedMs: 1, emptyLooks: 50 }, 10],
-  ['at rest', { rows: 0, limit: 2_000, elapsedMs: 1, emptyLooks: 500 }, 20],
+  ['at rest for a second', { rows: 0, limit: 2_000, elapsedMs: 1, emptyLooks: 101 }, 20],
+  ['at rest for ten', { rows: 0, limit: 2_000, elapsedMs: 1, emptyLooks: 551 }, 40],
 ])('%s', (_, pace, pause) => {
   expect(pauseMs(pace)).toBe(pause);
 });
