@@ -218,9 +218,15 @@ function isTwin(change: Change, index: number, changes: readonly Change[], earli
   for (let back = 1; back <= twinDistance; back++) {
     const other = index >= back ? changes[index - back] : earlier[earlier.length + index - back];
     if (other === undefined) return false;
-    if (other.kind !== 'event' || other.tableId !== change.tableId) continue;
+    if (other.kind === 'marker' || other.tableId !== change.tableId) continue;
     if (!sameKey(other.key, change.key)) continue;
-    return other.op === change.op && sameBytes(other.before, change.before) && sameBytes(other.after, change.after);
+    // A parked one between two that look alike is another state: the second must come through, and free the key.
+    return (
+      other.kind === 'event' &&
+      other.op === change.op &&
+      sameBytes(other.before, change.before) &&
+      sameBytes(other.after, change.after)
+    );
   }
   return false;
 }

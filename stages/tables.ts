@@ -9,8 +9,8 @@ import type { Config } from '../core/config.js';
 import { definitionHash, type Definition } from '../core/definition.js';
 import { LockstepError } from '../core/errors.js';
 import { problemOf, type Problem } from '../core/problem.js';
-import type { Mysql, Session } from '../stores/mysql/connection.js';
-import { readCopies, releaseCopy, requestCopy, type CopyReason } from '../stores/mysql/copies.js';
+import type { Mysql, Queries, Session } from '../stores/mysql/connection.js';
+import { readCopies, readCopy, releaseCopy, requestCopy, type CopyReason } from '../stores/mysql/copies.js';
 import { readTables } from '../stores/mysql/definitions.js';
 import { readServer } from '../stores/mysql/server.js';
 import {
@@ -142,16 +142,27 @@ async function settleTable(
   const { mysql } = deps;
   const { stateDatabase } = mysql.config;
   const id = await mysql.transaction(async (queries) => {
-    const tableId = await recordTable(queries, stateDatabase, definition);
-    const wish = { tableId, run: randomUUID(), phase: 'waiting' } as const;
-    if (copy !== null) await requestCopy(queries, stateDatabase, { ...wish, reason: copy });
-    return tableId;
+    const table = await recordTable(queries, stateDatabase, definition);
+    // Of a table that was let go and comes back, the log and the stores may still hold what was deleted unseen.
+    const reason = table.cameBack ? 'trigger-gap' : copy;
+    if (reason !== null) await requestCopy(queries, stateDatabase, waiting(table.id, reason));
+    return table.id;
   });
   await exchangeTriggers(deps, session, definition, { stateDatabase, tableId: id, definer });
   await mysql.transaction(async (queries) => {
     await useDefinition(queries, stateDatabase, id, definitionHash(definition));
     await releaseCopy(queries, stateDatabase, id);
   });
+}
+
+function waiting(tableId: number, reason: CopyReason): Parameters<typeof requestCopy>[2] {
+  return { tableId, run: randomUUID(), phase: 'waiting', reason };
+}
+
+/** Unless one waits already, for the triggers that are about to be put in place. */
+async function ensureCopy(queries: Queries, { stateDatabase, tableId }: TriggerScope): Promise<void> {
+  const copy = await readCopy(queries, stateDatabase, tableId);
+  if (copy?.phase !== 'waiting') await requestCopy(queries, stateDatabase, waiting(tableId, 'trigger-gap'));
 }
 
 async function exchangeTriggers(
@@ -167,6 +178,10 @@ async function exchangeTriggers(
   const listed = (await readTriggers(mysql, database, table)).get(table) ?? [];
   const installed = await withExactBodies(mysql, database, listed, expected);
   const difference = compareTriggers(table, expected, installed, scope.stateDatabase);
+  // They may have gone since the plan was made: an online schema change swaps in a table that has none.
+  if (difference.gap) {
+    await mysql.transaction((queries) => ensureCopy(queries, scope));
+  }
   await applyDifference(mysql, session, difference, soon(deps));
 }
 

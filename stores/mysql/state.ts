@@ -69,9 +69,16 @@ export async function readCapturedTables(queries: Queries, stateDatabase: string
 }
 
 /** Gives the table its id, the same as ever if it was captured before, and commits the definition that triggers will cite. */
-export async function recordTable(queries: Queries, stateDatabase: string, definition: Definition): Promise<number> {
+export async function recordTable(
+  queries: Queries,
+  stateDatabase: string,
+  definition: Definition,
+): Promise<{ readonly id: number; readonly cameBack: boolean }> {
   const hash = Buffer.from(definitionHash(definition), 'hex');
   const tables = quoteTable(stateDatabase, 'tables');
+  const [before] = await queries.rows(`SELECT removed_at IS NOT NULL FROM ${tables} WHERE name = ?`, [
+    definition.table,
+  ]);
   await queries.run(
     `INSERT INTO ${tables} (name, definition) VALUES (?, ?) ON DUPLICATE KEY UPDATE removed_at = NULL`,
     [definition.table, hash],
@@ -82,7 +89,7 @@ export async function recordTable(queries: Queries, stateDatabase: string, defin
     `INSERT IGNORE INTO ${quoteTable(stateDatabase, 'definitions')} (hash, table_id, definition) VALUES (?, ?, ?)`,
     [hash, id, canonicalDefinition(definition)],
   );
-  return id;
+  return { id, cameBack: asCount(before?.[0] ?? 0) === 1 };
 }
 
 /** Once the triggers in place cite it. */

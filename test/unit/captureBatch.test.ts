@@ -102,6 +102,17 @@ test('an update that changed nothing is no event', () => {
 });
 
 describe('twins of two triggers', () => {
+  test('a change with a parked one of its key before it is no twin, and frees the key', () => {
+    const changes = [
+      change('u', 1, null, '{"v":2}'),
+      change('u', 1, null, null, { kind: 'parked', route: null, reason: 'too large' }),
+      change('u', 1, null, '{"v":2}'),
+    ];
+    const plan = planBatch(changes, context);
+    expect(plan.published).toBe(2);
+    expect(plan.freed).toEqual([changes[2]]);
+  });
+
   test.each<[string, Change[], number]>([
     ['an insert twice', [change('c', 1, null, 'x'), change('c', 1, null, 'x')], 1],
     [
