@@ -57,7 +57,8 @@ function optionsOf(setup: QueueSetup, queue: QueueName): WorkerOptions {
     ...(identity === undefined ? {} : { identity }),
     ...(queue === 'control' ? workflowOptions(setup) : {}),
     maxConcurrentActivityTaskExecutions: slots[queue],
-    activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 2 },
+    // A cluster has four partitions a task queue: with fewer pollers a task may wait for one to come by.
+    activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 4 },
     // The server must hear of a stream at least four times in its heartbeat timeout of 2 s.
     maxHeartbeatThrottleInterval: '400 milliseconds',
     shutdownGraceTime: 0,
