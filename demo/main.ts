@@ -4,7 +4,6 @@
  */
 import { rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { withClients } from '../cli/clients.js';
 import type { Clients } from '../cli/clients.js';
@@ -22,17 +21,17 @@ import { pipelineId } from '../core/workflowNames.js';
 import { packageRoot } from '../temporal-compose/place.js';
 import { down, up } from '../temporal-compose/stack.js';
 import type { Stack } from '../temporal-compose/stack.js';
+import { watchCopy } from './copy.js';
 import { live } from './live.js';
 import { loadWarehouse } from './load.js';
 import { openLook } from './look.js';
-import type { Look } from './look.js';
 import { compareAll, countAll } from './proof.js';
 import { isEqual, reportLines } from './report.js';
 import type { DemoReport } from './report.js';
 import { coloursFor, openScreen } from './screen.js';
 import type { Screen } from './screen.js';
 import { configFileIn, database, prepare } from './setup.js';
-import { copyLines, copyPlain, count } from './view.js';
+import { count } from './view.js';
 import { endLeftovers, openWorkers } from './workers.js';
 import type { Workers } from './workers.js';
 
@@ -56,6 +55,7 @@ async function main(): Promise<number> {
 
   let workers: Workers | undefined;
   let finished = false;
+  let failed = false;
   try {
     const stack = await startServers(screen, interrupted.signal);
     const setup = await step(screen, 'database', async () => await prepareWarehouse(stack, screen));
@@ -67,12 +67,16 @@ async function main(): Promise<number> {
     if (keep) for (const line of keptLines(stack, setup.configFile, workers.pids())) screen.line(line);
     return isEqual(report) ? 0 : 1;
   } catch (error) {
+    if (interrupted.signal.aborted) {
+      screen.line('\n   interrupted');
+      return 130;
+    }
+    failed = true;
     screen.line(`\n ${coloursFor(screen.fancy).red(describeError(error))}`);
-    screen.line(` Logs: ${relative(process.cwd(), join(root, 'log'))}`);
-    return interrupted.signal.aborted ? 130 : 1;
+    return 1;
   } finally {
     if (keep && finished) workers?.release();
-    else await cleanUp(screen, workers);
+    else await cleanUp(screen, workers, failed);
   }
 }
 
@@ -171,33 +175,6 @@ async function startPipeline(config: Config, workers: Workers): Promise<{ text: 
   return { text: `started; workers ${pids.join(' and ')}` };
 }
 
-async function watchCopy(
-  config: Config,
-  look: Look,
-  screen: Screen,
-  workers: Workers,
-  signal: AbortSignal,
-): Promise<DemoReport['copy'] & { text: string }> {
-  const c = coloursFor(screen.fancy);
-  let began: number | undefined;
-  for (;;) {
-    signal.throwIfAborted();
-    const died = workers.died();
-    if (died !== undefined) throw new Error(died);
-    const status = await look.status();
-    if (status.tables.some((table) => table.stage !== 'waiting')) began ??= performance.now();
-    screen.live(copyLines(status, c), status.tables.length === 0 ? 'installing triggers' : copyPlain(status));
-    if (status.stage === 'streaming' && status.tables.length > 0) {
-      // The copy is done when the stores hold it, not when it is logged.
-      await waitForAll(config, 60_000);
-      const rows = status.tables.reduce((sum, table) => sum + table.rowsCopied, 0);
-      const ms = performance.now() - (began ?? performance.now());
-      return { rows, ms, text: `${count(rows)} rows into both stores, ${count((1000 * rows) / ms)} rows/s` };
-    }
-    await sleep(200);
-  }
-}
-
 async function prove(
   clients: Clients,
   screen: Screen,
@@ -236,13 +213,16 @@ function keptLines(stack: Stack, configFile: string, pids: readonly number[]): s
   ];
 }
 
-async function cleanUp(screen: Screen, workers: Workers | undefined): Promise<void> {
+/** After a failure the logs stay: they are all there is to find out why. */
+async function cleanUp(screen: Screen, workers: Workers | undefined, failed: boolean): Promise<void> {
   const c = coloursFor(screen.fancy);
   screen.live([c.dim('   stopping workers and servers')], 'stopping workers and servers');
   await workers?.stop();
-  await rm(configFileIn(root), { force: true });
-  await down({ root, wipe: true });
-  screen.line(c.dim('   Nothing is left running. `npm run demo -- --keep` leaves it up to look around.\n'));
+  if (!failed) await rm(configFileIn(root), { force: true });
+  await down({ root, wipe: !failed });
+  const logs = relative(process.cwd(), join(root, 'log'));
+  const after = failed ? `The logs are in ${logs}.` : '`npm run demo -- --keep` leaves it up to look around.';
+  screen.line(c.dim(`   Nothing is left running. ${after}\n`));
 }
 
 process.exitCode = await main();
