@@ -72,11 +72,11 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
 /** Triggers are put right; what stays open is told. What stops the check must not hide everything else. */
 async function settleTriggers(deps: LookDeps): Promise<Record<'open' | 'leftOut', readonly OpenProblem[]>> {
   try {
-    const { problems, leftOut } = await watchTriggers(deps);
+    const { problems, suspended, leftOut } = await watchTriggers(deps);
     // What the configuration itself leaves out is no news.
     const named = leftOut.filter(({ reason }) => reason !== 'excluded' && reason !== 'ghost-table');
     return {
-      open: problems,
+      open: suspended === null ? problems : [suspended, ...problems],
       leftOut: named.map(({ table, explanation }) => ({
         ...warning('LS-TABLE-LEFT-OUT', `table ${table} is left out: ${explanation}`),
         table,

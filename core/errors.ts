@@ -309,7 +309,11 @@ export const errorCodes = {
   },
   'LS-CHANGE-LOG-GROWS': {
     retryable: true,
-    help: 'Changes wait in MySQL because capture does not run or cannot reach Kafka. Start a worker, or bring Kafka back; at `changeLog.maxBytes` capture of new changes would be suspended.',
+    help: 'Changes wait in MySQL because capture does not run or cannot reach Kafka. Start a worker, or bring Kafka back; at `changeLog.maxBytes` the triggers are dropped.',
+  },
+  'LS-CHANGE-LOG-FULL': {
+    retryable: true,
+    help: 'The change log reached `changeLog.maxBytes`, because capture did not run or could not reach Kafka. Its triggers were dropped rather than fill the disk of MySQL, so changes are not captured at present. Start a worker, or bring Kafka back: once the log is below half, triggers come back and every table is copied.',
   },
   'LS-MYSQL-AUTOINC': {
     retryable: false,

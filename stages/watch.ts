@@ -4,14 +4,17 @@
  * before the trigger is back, so that no crash can forget it.
  */
 import { LockstepError } from '../core/errors.js';
-import { problemsAsError } from '../core/problem.js';
+import { problemsAsError, type Problem } from '../core/problem.js';
 import type { LeftOut } from '../stores/mysql/eligibility.js';
 import { readServer } from '../stores/mysql/server.js';
 import { readMeta } from '../stores/mysql/state.js';
+import { suspendAtLimit } from './changeLogLimit.js';
 import { metaProblems } from './install.js';
 import { readPlan, settleTables, type Settled, type TablesDeps } from './tables.js';
 
 export interface WatchReport extends Settled {
+  /** The change log is at its limit: nothing was put back. */
+  readonly suspended: Problem | null;
   readonly leftOut: readonly LeftOut[];
 }
 
@@ -28,5 +31,9 @@ export async function watchTriggers(deps: TablesDeps, beat?: () => void): Promis
   const refusal = problemsAsError(metaProblems(meta, deps, (await readServer(mysql)).serverUuid));
   if (refusal !== undefined) throw refusal;
   const plan = await readPlan(deps);
-  return { ...(await settleTables({ patienceMs, ...deps }, plan, beat)), leftOut: plan.leftOut };
+  const suspended = await suspendAtLimit(deps, beat);
+  if (suspended !== null) {
+    return { copies: [], changed: [], removed: [], problems: [], suspended, leftOut: plan.leftOut };
+  }
+  return { ...(await settleTables({ patienceMs, ...deps }, plan, beat)), suspended, leftOut: plan.leftOut };
 }

@@ -94,6 +94,8 @@ export function sessionSettings(settings: SessionSettings = {}): string {
     ['lock_wait_timeout', String(settings.lockWaitTimeout ?? 5)],
     ['innodb_lock_wait_timeout', String(settings.rowLockWaitTimeout ?? 1)],
     ['autocommit', '1'],
+    // Sizes as they are now: the server would answer from a cache of up to a day.
+    ['information_schema_stats_expiry', '0'],
   ];
   return `SET ${values.map(([name, value]) => `SESSION ${name} = ${value}`).join(', ')}`;
 }

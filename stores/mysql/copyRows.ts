@@ -104,7 +104,6 @@ export async function estimateRows(queries: Queries, definition: Definition): Pr
   } catch (error) {
     if (errorNumber(error) !== timeIsUp) throw error;
   }
-  await queries.run('SET SESSION information_schema_stats_expiry = 0');
   const [row] = await queries.rows(
     'SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?',
     [definition.database, definition.table],

@@ -91,7 +91,7 @@ export function testConfig(uri: string, source: string, state: string, changes: 
     temporal: { address: '', namespace: '', tls: null, apiKey: null },
     tables: { include: ['*'], exclude: [] },
     overrides: {},
-    changeLog: { maxBytes: 1 },
+    changeLog: { maxBytes: 10 * 1024 ** 3 },
     capture: { batchRows: 1 },
     apply: { shards: 1 },
     snapshot: { chunkMs: 50, maxBacklogRows: 1_000_000_000, parallel: 1 },
