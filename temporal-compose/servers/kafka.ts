@@ -134,6 +134,10 @@ export const kafka: Server = {
     const options = [
       '-Xms256m',
       '-Xmx512m',
+      // A local stack is young and small. On two cores the second compiler and G1 took 30 to 40 µs of CPU a change for
+      // minutes; without them it is 6, and catching up 2.5 times as fast.
+      '-XX:TieredStopAtLevel=1',
+      '-XX:+UseSerialGC',
       '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
       '-Dorg.slf4j.simpleLogger.showDateTime=true',
       '-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS',
