@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { addSkipped, moveCopy, type Copy } from '../stores/mysql/copies.js';
 import { backlogSpan } from '../stores/mysql/backlog.js';
 import type { Queries } from '../stores/mysql/connection.js';
-import { chunkEnd, countRange, logRange, unlogged } from '../stores/mysql/copyRows.js';
+import { chunkEnd, holdsMore, logRange, unlogged } from '../stores/mysql/copyRows.js';
 import { within } from '../stores/mysql/patience.js';
 import { asCopyOwner, isPassing, type CopyContext } from './copyState.js';
 import { firstChunkRows, nextChunkRows, smallerChunkRows } from './snapshotPace.js';
@@ -60,9 +60,8 @@ async function logChunk(
 ): Promise<void> {
   const { mysql, session, stateDatabase, tableId, definition } = context;
   const logged = await within(mysql, session, longestMs, () => logRange(queries, context, range));
-  const present = await countRange(queries, definition, range);
-  // Rows we hold stay counted, so more than those were either passed by or have come since; both are copied afterwards.
-  if (present > logged.rows) {
+  // Rows we hold stay there, so more than those were either passed by or have come since; both are copied afterwards.
+  if (await holdsMore(queries, definition, range, logged.rows)) {
     const skipped = await unlogged(queries, context, range, logged);
     if (skipped.length > 0) await addSkipped(queries, stateDatabase, tableId, skipped);
   }

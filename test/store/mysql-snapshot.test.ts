@@ -10,7 +10,7 @@ import type { CopyOutcome } from '../../core/outcome.js';
 import { asCount, asText } from '../../stores/mysql/cell.js';
 import type { Mysql, Queries, Session } from '../../stores/mysql/connection.js';
 import { readCopies, requestCopy, type Copy } from '../../stores/mysql/copies.js';
-import { chunkEnd, countRange } from '../../stores/mysql/copyRows.js';
+import { chunkEnd, holdsMore } from '../../stores/mysql/copyRows.js';
 import { readTables } from '../../stores/mysql/definitions.js';
 import { atKey, decodeBoundary, encodeBoundary, inRange, type Boundary } from '../../stores/mysql/keyWalk.js';
 import { atKeyText } from '../../stores/mysql/keyLookup.js';
@@ -477,7 +477,8 @@ async function walk(queries: Queries, definition: Definition): Promise<string[]>
       `SELECT CAST(${keyJson(definition, 't')} AS BINARY) FROM ${table} WHERE ${inRange(definition, range)}`,
     );
     expect(keys.length).toBeGreaterThan(0);
-    expect(await countRange(queries, definition, range)).toBe(keys.length);
+    expect(await holdsMore(queries, definition, range, keys.length)).toBe(false);
+    expect(await holdsMore(queries, definition, range, keys.length - 1)).toBe(true);
     expect(await queries.rows(`SELECT 1 FROM ${table} WHERE ${atKey(definition, upTo)}`)).toHaveLength(1);
     seen.push(...keys.map((row) => asText(row[0])));
     after = decodeBoundary(encodeBoundary(upTo));
@@ -508,4 +509,28 @@ test('a range of a composite key is one range of the index', async () => {
     `EXPLAIN FORMAT=TREE SELECT * FROM ${rig.source}.c t FORCE INDEX (PRIMARY) WHERE ${inRange(definition, { after, upTo })}`,
   );
   expect(asText(plan?.[0])).toMatch(/Index range scan on t using PRIMARY/);
+});
+
+test.each([0, 20, 800])('a chunk reads its own rows alone, when the statistics know %i of 900 rows', async (known) => {
+  await rig.run(
+    'CREATE TABLE {src}.bulk (id INT PRIMARY KEY, v VARCHAR(9)) STATS_AUTO_RECALC = 0',
+    "INSERT INTO {src}.bulk WITH RECURSIVE i AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM i WHERE n < 900) SELECT n, 'x' FROM i",
+  );
+  await rig.run(
+    `UPDATE mysql.innodb_table_stats SET n_rows = ${known}, clustered_index_size = 1 WHERE database_name = '${rig.source}'`,
+    'FLUSH TABLE {src}.bulk',
+  );
+  const session = await rig.mysql.session();
+  const [facts] = await readTables(session, rig.source, 'bulk');
+  const { definition } = facts!;
+  const rowsRead = async (): Promise<number> => {
+    const rows = await session.rows("SHOW SESSION STATUS LIKE 'Handler_read_next'");
+    return Number(asText(rows[0]?.[1]));
+  };
+  const after = await chunkEnd(session, definition, null, 500);
+  const before = await rowsRead();
+  const upTo = await chunkEnd(session, definition, after, 100);
+  expect(await holdsMore(session, definition, { after, upTo }, 100)).toBe(false);
+  expect((await rowsRead()) - before).toBeLessThanOrEqual(200);
+  session.destroy();
 });
