@@ -32,6 +32,8 @@ export interface KafkaConfig {
   readonly minInsyncReplicas: number;
   readonly retentionMs: number;
   readonly maxMessageBytes: number;
+  /** Whether keys and values stand alone, or as `{schema, payload}` with a schema as Kafka Connect's JsonConverter reads it. */
+  readonly envelope: 'plain' | 'schema';
   readonly tls: TlsOptions | null;
   readonly sasl: SaslOptions | null;
 }

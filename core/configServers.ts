@@ -123,7 +123,8 @@ export const kafkaSection = section(
     replicationFactor: integer(1, 32).optional(),
     minInsyncReplicas: integer(1, 32).optional(),
     retention: duration(60_000, 3_650 * 86_400_000, 'at least 1m').default(7 * 86_400_000),
-    maxMessageBytes: size(65_536, 512 * 1024 ** 2, 'from 64KB to 512MB').default(16 * 1024 ** 2),
+    maxMessageBytes: size(65_536, 512 * 1024 ** 2, 'from 64KB to 512MB').default(32 * 1024 ** 2),
+    envelope: oneOf('plain', 'schema').default('plain'),
     ssl: nodeTls.optional(),
     sasl: group({
       mechanism: oneOf('plain', 'scram-sha-256', 'scram-sha-512'),
@@ -134,7 +135,7 @@ export const kafkaSection = section(
       .optional(),
   },
   (values, report) => {
-    const { brokers, topicPrefix, partitions, maxMessageBytes } = values;
+    const { brokers, topicPrefix, partitions, maxMessageBytes, envelope } = values;
     if (brokers.length === 0) report('brokers', 'is an empty list; allowed: at least one host:port');
     const replicationFactor = values.replicationFactor ?? Math.max(1, Math.min(3, brokers.length));
     const minInsyncReplicas = values.minInsyncReplicas ?? Math.max(1, replicationFactor - 1);
@@ -142,7 +143,7 @@ export const kafkaSection = section(
       report('minInsyncReplicas', `is above kafka.replicationFactor; allowed: from 1 to ${replicationFactor}`);
     }
     const sizes = { partitions, replicationFactor, minInsyncReplicas, retentionMs: values.retention, maxMessageBytes };
-    return { brokers, topicPrefix, ...sizes, tls: values.ssl ?? null, sasl: values.sasl ?? null };
+    return { brokers, topicPrefix, ...sizes, envelope, tls: values.ssl ?? null, sasl: values.sasl ?? null };
   },
 );
 

@@ -1,8 +1,9 @@
 /**
- * The value of a data record: a Debezium envelope without schema, put together from bytes that are JSON already. Nothing
- * is parsed: the images are row JSON as the triggers wrote it, and the place of the after-image goes into the header, so
- * that our own stages can slice it out again.
+ * Key and value of a data record: key text and a Debezium envelope, each alone or as the payload beside its schema, put
+ * together from bytes that are JSON already. Nothing is parsed: the images are row JSON as the triggers wrote it, and the
+ * places of key text and after-image go into the header, so that our own stages can slice them out again.
  */
+import type { ConnectSchemas } from './connectSchema.js';
 import type { Op } from './event.js';
 
 /** What all envelopes of one table share. */
@@ -32,11 +33,41 @@ export interface EnvelopeFacts {
 
 export type EnvelopeBuilder = (facts: EnvelopeFacts) => Envelope;
 
-const opening = Buffer.from('{"before":');
+/** How the records of one table are written. */
+export interface RecordForm {
+  readonly value: EnvelopeBuilder;
+  readonly key: (keyText: Buffer) => Buffer;
+  /** Where the key text begins in the key; 0 where it is the key. */
+  readonly keyStart: number;
+}
+
+/** `schemas`: null for keys and values that stand alone. */
+export function recordForm(source: EnvelopeSource, version: string, schemas: ConnectSchemas | null): RecordForm {
+  if (schemas === null) return { value: envelopeBuilder(source, version), key: (keyText) => keyText, keyStart: 0 };
+  const head = beside(schemas.key);
+  return {
+    value: envelopeBuilder(source, version, schemas.value),
+    key: (keyText) => Buffer.concat([head, keyText, brace]),
+    keyStart: head.length,
+  };
+}
+
+const brace = Buffer.from('}');
+
+function beside(schema: string): Buffer {
+  return Buffer.from(`{"schema":${schema},"payload":`);
+}
+
 const between = Buffer.from(',"after":');
 const nothing = Buffer.from('null');
 
-export function envelopeBuilder(source: EnvelopeSource, version: string): EnvelopeBuilder {
+export function envelopeBuilder(
+  source: EnvelopeSource,
+  version: string,
+  schema: string | null = null,
+): EnvelopeBuilder {
+  const opening = Buffer.concat([schema === null ? Buffer.alloc(0) : beside(schema), Buffer.from('{"before":')]);
+  const end = schema === null ? '}' : '}}';
   const fixed = Buffer.from(
     `,"source":{"version":${JSON.stringify(version)},"connector":"lockstep","name":${JSON.stringify(source.name)},` +
       `"db":${JSON.stringify(source.database)},"table":${JSON.stringify(source.table)}`,
@@ -45,7 +76,7 @@ export function envelopeBuilder(source: EnvelopeSource, version: string): Envelo
     // Digits and ASCII only: one byte a character.
     const closing =
       `,"ts_ms":${Math.floor(at)},"snapshot":"${op === 'r' ? 'true' : 'false'}","seq":${seq}},` +
-      `"op":"${op}","ts_ms":${Math.floor(publishedAt)}}`;
+      `"op":"${op}","ts_ms":${Math.floor(publishedAt)}${end}`;
     const first = before ?? nothing;
     const second = after ?? nothing;
     const secondAt = opening.length + first.length + between.length;

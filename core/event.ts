@@ -43,15 +43,17 @@ export interface EventHeader {
   readonly afterEnd: number;
   /** Identity of the log: minted when capture first writes to empty topics. */
   readonly incarnation: string;
+  /** Where the key text begins in a key with a schema, which ends with one brace more; 0 where the key is the key text. */
+  readonly keyStart: number;
 }
 
 export function encodeHeader(h: EventHeader): string {
-  return `1;${h.op};${h.seq};${h.ordinal};${h.at};${h.definition};${h.afterStart};${h.afterEnd};${h.incarnation}`;
+  return `1;${h.op};${h.seq};${h.ordinal};${h.at};${h.definition};${h.afterStart};${h.afterEnd};${h.incarnation}${h.keyStart === 0 ? '' : `;${h.keyStart}`}`;
 }
 
 /** Undefined for a text that no capture of ours wrote. */
 export function decodeHeader(text: string): EventHeader | undefined {
-  const [version, op, seq, ordinal, at, definition, afterStart, afterEnd, incarnation] = text.split(';');
+  const [version, op, seq, ordinal, at, definition, afterStart, afterEnd, incarnation, keyStart] = text.split(';');
   if (version !== '1' || incarnation === undefined || definition === undefined) return undefined;
   if (op !== 'c' && op !== 'u' && op !== 'd' && op !== 'r' && op !== 't') return undefined;
   return {
@@ -63,5 +65,11 @@ export function decodeHeader(text: string): EventHeader | undefined {
     afterStart: Number(afterStart),
     afterEnd: Number(afterEnd),
     incarnation,
+    keyStart: Number(keyStart ?? 0),
   };
+}
+
+/** The key text `{"pk1":…}` of a record's key, in whichever form it was written. */
+export function recordKeyText(key: Buffer, { keyStart }: EventHeader): Buffer {
+  return keyStart === 0 ? key : key.subarray(keyStart, key.length - 1);
 }

@@ -2,7 +2,7 @@
  * Fetched records → batches. Values are sliced, never parsed. Each partition's records count without a gap from where the
  * position stands; a jump means that the log lost events of that table, which is noted in the batch that passes over it.
  */
-import { decodeHeader, type EventHeader } from '../core/event.js';
+import { decodeHeader, recordKeyText, type EventHeader } from '../core/event.js';
 import { partitionName, type PartitionName, type Position } from '../core/position.js';
 import type { BatchLimits, Move, StoreEvent } from '../core/store.js';
 import type { FetchResult, LogRecord } from '../stores/kafka/reader.js';
@@ -101,7 +101,7 @@ function eventOf(record: LogRecord, header: EventHeader, { definition, target }:
     target,
     definition,
     op: op === 't' ? 'd' : op,
-    key: record.key ?? Buffer.alloc(0),
+    key: record.key === null ? Buffer.alloc(0) : recordKeyText(record.key, header),
     after: afterEnd === 0 || record.value === null ? null : record.value.subarray(afterStart, afterEnd),
     seq,
     at,

@@ -4,7 +4,7 @@
  * state record and deleted afterwards.
  */
 import type { Definition, DefinitionHash } from '../core/definition.js';
-import type { EnvelopeBuilder } from '../core/envelope.js';
+import type { RecordForm } from '../core/envelope.js';
 import { encodeHeader, type Op } from '../core/event.js';
 import { partitionOf } from '../core/partitioner.js';
 import type { RowName } from '../core/stateRecord.js';
@@ -19,7 +19,7 @@ export interface Route {
   readonly topic: string;
   readonly partitions: number;
   readonly maxMessageBytes: number;
-  readonly build: EnvelopeBuilder;
+  readonly form: RecordForm;
 }
 
 /** A row whose images are at hand, or of which it is known why they are not. */
@@ -173,16 +173,20 @@ function encode(
   { publishedAt, incarnation }: BatchContext,
 ): OutgoingRecord {
   const { op, seq, at, after, key } = change;
-  const { value, afterStart, afterEnd } = route.build({ op, seq, at, publishedAt, before, after });
-  const header = encodeHeader({ op, seq, ordinal, at, definition: route.hash, afterStart, afterEnd, incarnation });
-  return { key, value, header };
+  const { form, hash: definition } = route;
+  const { keyStart } = form;
+  const { value, afterStart, afterEnd } = form.value({ op, seq, at, publishedAt, before, after });
+  const places = { afterStart, afterEnd, keyStart };
+  const header = encodeHeader({ op, seq, ordinal, at, definition, ...places, incarnation });
+  return { key: form.key(key), value, header };
 }
 
 function tombstoneOf(change: Change, route: Route, ordinal: number, { incarnation }: BatchContext): OutgoingRecord {
   const { seq, at, key } = change;
-  const definition = route.hash;
-  const header = encodeHeader({ op: 't', seq, ordinal, at, definition, afterStart: 0, afterEnd: 0, incarnation });
-  return { key, value: null, header };
+  const { form, hash: definition } = route;
+  const places = { afterStart: 0, afterEnd: 0, keyStart: form.keyStart };
+  const header = encodeHeader({ op: 't', seq, ordinal, at, definition, ...places, incarnation });
+  return { key: form.key(key), value: null, header };
 }
 
 function fits({ key, value, header }: OutgoingRecord, route: Route): boolean {

@@ -4,7 +4,8 @@
  */
 import type { Config } from '../core/config.js';
 import { canonicalDefinition, definitionHash, type Definition, type DefinitionHash } from '../core/definition.js';
-import { envelopeBuilder } from '../core/envelope.js';
+import { connectSchemas } from '../core/connectSchema.js';
+import { recordForm } from '../core/envelope.js';
 import { LockstepError } from '../core/errors.js';
 import { ownTopic, tableTopic } from '../core/names.js';
 import type { Dial } from '../stores/kafka/client.js';
@@ -92,18 +93,19 @@ class KnownTables implements Tables {
 
   async #routeTo(definition: Definition, hash: DefinitionHash): Promise<Route> {
     const { config, version } = this.#source;
-    const { topicPrefix } = config.kafka;
+    const { topicPrefix, envelope } = config.kafka;
     const topic = tableTopic(topicPrefix, definition.database, definition.table);
     const facts = this.#facts.get(topic) ?? (await this.#makeTopic(topic));
     const { database, table } = definition;
     this.#names.set(topic, table);
+    const schemas = envelope === 'schema' ? connectSchemas(definition, topic) : null;
     return {
       definition,
       hash,
       topic,
       partitions: facts.partitions,
       maxMessageBytes: facts.maxMessageBytes,
-      build: envelopeBuilder({ name: topicPrefix, database, table }, version),
+      form: recordForm({ name: topicPrefix, database, table }, version, schemas),
     };
   }
 

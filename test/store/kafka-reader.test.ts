@@ -22,6 +22,7 @@ const config: KafkaConfig = {
   minInsyncReplicas: 1,
   retentionMs: 86_400_000,
   maxMessageBytes: 1_048_576,
+  envelope: 'plain',
   tls: null,
   sasl: null,
 };

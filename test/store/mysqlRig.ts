@@ -83,6 +83,7 @@ export function testConfig(uri: string, source: string, state: string, changes: 
       minInsyncReplicas: 1,
       retentionMs: 1,
       maxMessageBytes: 1,
+      envelope: 'plain',
       tls: null,
       sasl: null,
     },

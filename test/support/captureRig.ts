@@ -46,7 +46,12 @@ export async function createCaptureRig(
   stack: Stack,
   label: string,
   ddl: readonly string[],
-  settings: { readonly batchRows?: number; readonly partitions?: number; readonly maxMessageBytes?: number } = {},
+  settings: {
+    readonly batchRows?: number;
+    readonly partitions?: number;
+    readonly maxMessageBytes?: number;
+    readonly envelope?: 'plain' | 'schema';
+  } = {},
 ): Promise<CaptureRig> {
   const suffix = randomBytes(3).toString('hex');
   const database = `${label}_${suffix}`;
@@ -66,6 +71,7 @@ export async function createCaptureRig(
       minInsyncReplicas: 1,
       retentionMs: 86_400_000,
       maxMessageBytes: settings.maxMessageBytes ?? 1_048_576,
+      envelope: settings.envelope ?? 'plain',
       tls: null,
       sasl: null,
     },

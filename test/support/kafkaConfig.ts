@@ -11,6 +11,7 @@ export function kafkaConfig(brokers: readonly string[], label: string): KafkaCon
     minInsyncReplicas: 1,
     retentionMs: 86_400_000,
     maxMessageBytes: 1_048_576,
+    envelope: 'plain',
     tls: null,
     sasl: null,
   };

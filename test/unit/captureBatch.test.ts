@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import fc from 'fast-check';
 import type { Definition } from '../../core/definition.js';
-import { envelopeBuilder } from '../../core/envelope.js';
+import { recordForm } from '../../core/envelope.js';
 import { decodeHeader, type Op } from '../../core/event.js';
 import { partitionOf } from '../../core/partitioner.js';
 import { planBatch, type BatchContext, type Change, type Route } from '../../stages/captureBatch.js';
@@ -13,7 +13,7 @@ const route: Route = {
   topic: 'p.shop.orders',
   partitions: 3,
   maxMessageBytes: 2_000,
-  build: envelopeBuilder({ name: 'p', database: 'shop', table: 'orders' }, '1.0.0'),
+  form: recordForm({ name: 'p', database: 'shop', table: 'orders' }, '1.0.0', null),
 };
 const context: BatchContext = {
   incarnation: 'i',

@@ -32,6 +32,7 @@ function config(over: Partial<Config> = {}): Config {
       minInsyncReplicas: 1,
       retentionMs: 1,
       maxMessageBytes: 1,
+      envelope: 'plain',
       tls: null,
       sasl: null,
     },
