@@ -49,16 +49,40 @@ export function logKey(queries: Queries, scope: CopyScope, key: Boundary): Promi
   return logWhere(queries, scope, atKey(scope.definition, key));
 }
 
-/** The same for rows that a condition on `t` names. */
-export function logWhere(queries: Queries, scope: CopyScope, condition: string): Promise<LoggedRows> {
-  return log(queries, scope, condition, 'FOR SHARE');
+/** The same for rows that a condition on `t` names; `skipLocked`: those that can be locked at once. */
+export function logWhere(
+  queries: Queries,
+  scope: CopyScope,
+  condition: string,
+  options: { readonly skipLocked?: boolean } = {},
+): Promise<LoggedRows> {
+  return log(queries, scope, condition, options.skipLocked === true ? 'FOR SHARE SKIP LOCKED' : 'FOR SHARE');
 }
 
-/** A delete without a before-image, for a key that a store holds and MySQL does not. */
-export async function logDelete(queries: Queries, scope: CopyScope, key: string): Promise<void> {
+/** Key texts of the rows that this transaction has logged. */
+export async function loggedKeys(
+  queries: Queries,
+  { stateDatabase, tableId }: CopyScope,
+  { rows, firstSeq }: LoggedRows,
+): Promise<ReadonlySet<string>> {
+  if (rows === 0) return new Set();
+  const found = await queries.rows(
+    `SELECT CAST(\`key\` AS BINARY) FROM ${quoteTable(stateDatabase, 'change_log')} WHERE seq >= ? AND table_id = ? AND op = 'r'`,
+    [firstSeq, tableId],
+  );
+  return new Set(found.map((row) => asText(row[0])));
+}
+
+/** A delete for a key that a store holds and MySQL does not. before: row JSON of what was there, where anything tells it. */
+export async function logDelete(
+  queries: Queries,
+  scope: CopyScope,
+  key: string,
+  before: Buffer | null = null,
+): Promise<void> {
   await queries.run(
-    `INSERT INTO ${quoteTable(scope.stateDatabase, 'change_log')} (${logColumns}) VALUES (RANDOM_BYTES(8),?,'d',?,NULL,NULL,?)`,
-    [scope.tableId, Buffer.from(key), Buffer.from(definitionHash(scope.definition), 'hex')],
+    `INSERT INTO ${quoteTable(scope.stateDatabase, 'change_log')} (${logColumns}) VALUES (RANDOM_BYTES(8),?,'d',?,?,NULL,?)`,
+    [scope.tableId, Buffer.from(key), before, Buffer.from(definitionHash(scope.definition), 'hex')],
   );
 }
 

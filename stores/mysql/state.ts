@@ -68,6 +68,26 @@ export async function readCapturedTables(queries: Queries, stateDatabase: string
   }));
 }
 
+export interface KnownTable extends CapturedTable {
+  /** Not captured any more: dropped, or left out by the configuration. */
+  readonly removed: boolean;
+}
+
+/** Tables that are or ever were captured, by name. */
+export async function readKnownTables(queries: Queries, stateDatabase: string): Promise<readonly KnownTable[]> {
+  const rows = await ifInstalled(() =>
+    queries.rows(
+      `SELECT id, name, HEX(definition), removed_at IS NOT NULL FROM ${quoteTable(stateDatabase, 'tables')} ORDER BY name`,
+    ),
+  );
+  return (rows ?? []).map((row) => ({
+    id: asCount(row[0]),
+    name: asText(row[1]),
+    definition: asText(row[2]).toLowerCase(),
+    removed: asCount(row[3]) === 1,
+  }));
+}
+
 /** Gives the table its id, the same as ever if it was captured before, and commits the definition that triggers will cite. */
 export async function recordTable(
   queries: Queries,
