@@ -1,4 +1,5 @@
 /** The configuration after validation: every default filled in, every secret resolved. Never logged, never in a history. */
+import type { FormSettings } from './forms.js';
 import type { StoreName } from './store.js';
 
 export interface TlsOptions {
@@ -62,6 +63,9 @@ export interface TemporalConfig {
 export interface TableOverride {
   readonly redis?: { readonly layout?: 'json' | 'hash'; readonly ttlMs?: number | null };
   readonly mongo?: { readonly collection?: string };
+  /** For the table's columns, and for single ones by name. */
+  readonly forms?: FormSettings;
+  readonly columns?: Readonly<Record<string, FormSettings>>;
 }
 
 export interface Config {
@@ -73,6 +77,8 @@ export interface Config {
   readonly temporal: TemporalConfig;
   readonly tables: { readonly include: readonly string[]; readonly exclude: readonly string[] };
   readonly overrides: Readonly<Record<string, TableOverride>>;
+  /** For every table; what is absent is in its type's own form. */
+  readonly forms?: FormSettings;
   readonly changeLog: { readonly maxBytes: number };
   readonly capture: { readonly batchRows: number };
   readonly apply: { readonly shards: number };

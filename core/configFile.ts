@@ -3,46 +3,15 @@
  * wrong and what is allowed. A value that may be a secret is never part of a message.
  */
 import { z } from 'zod';
-import type { Config, TableOverride } from './config.js';
-import {
-  given,
-  isOff,
-  kafkaSection,
-  mongoSection,
-  mysqlSection,
-  redisSection,
-  temporalSection,
-} from './configServers.js';
-import { alreadyTold, duration, group, integer, list, matching, oneOf, scalar, size, text } from './configScalars.js';
+import type { Config } from './config.js';
+import { checkForms, checkOverrideShapes, formNames, type Tell } from './configOverrides.js';
+import { isOff, kafkaSection, mongoSection, mysqlSection, redisSection, temporalSection } from './configServers.js';
+import { alreadyTold, duration, group, integer, list, matching, size, text } from './configScalars.js';
 import { readConfigText, type ConfigText, type Mistake, type Outside } from './configText.js';
 import { LockstepError } from './errors.js';
 import { editDistance, nearest } from './suggest.js';
 
 export type { Mistake, Outside } from './configText.js';
-
-const ttl = scalar<number | null>('a duration such as 30m or 1h, or off', (input) => {
-  if (isOff(input)) return { value: null };
-  const result = duration(1, 3_650 * 86_400_000, 'at most 3650d').safeParse(input);
-  return result.success
-    ? { value: result.data }
-    : { wrong: typeof input === 'number' ? 'has no unit' : 'is no duration' };
-});
-
-const collection = text('a MongoDB collection name', (name) => {
-  if (name.includes('$') || name.includes('\0')) return 'has a character that MongoDB does not allow ($)';
-  if (name.startsWith('system.')) return 'begins with system., which MongoDB keeps for itself';
-  return Buffer.byteLength(name) > 200 ? 'is longer than 200 bytes' : undefined;
-});
-
-const override = group({
-  redis: group({ layout: oneOf('json', 'hash').optional(), ttl: ttl.optional() }).optional(),
-  mongo: group({ collection: collection.optional() }).optional(),
-}).transform(({ redis, mongo }): TableOverride =>
-  given({
-    redis: redis === undefined ? undefined : given({ layout: redis.layout, ttlMs: redis.ttl }),
-    mongo: mongo === undefined ? undefined : given({ collection: mongo.collection }),
-  }),
-);
 
 const patterns = list(text('table names, * for any characters'), "table names, * for any characters, such as ['*']");
 
@@ -65,7 +34,7 @@ const sections = {
 };
 
 /** Every name that may stand at the top of the file. */
-const topLevel = [...Object.keys(sections), 'overrides'];
+const topLevel = [...Object.keys(sections), ...formNames, 'overrides'];
 
 /** Throws LS-CONFIG-INVALID with every mistake. `file` is only named in messages. */
 export function parseConfig(content: string, file: string, outside: Outside): Config {
@@ -124,6 +93,7 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
   const temporal = check(sections.temporal, raw['temporal'] ?? undefined, 'temporal');
   const tables = check(sections.tables, raw['tables'] ?? undefined, 'tables');
   const overrides = checkOverrideShapes(raw['overrides'], check, tell);
+  const chosenForms = checkForms(raw, check);
   const changeLog = check(sections.changeLog, raw['changeLog'] ?? undefined, 'changeLog');
   const capture = check(sections.capture, raw['capture'] ?? undefined, 'capture');
   const apply = check(sections.apply, raw['apply'] ?? undefined, 'apply');
@@ -138,7 +108,8 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
   if (mongo && mysql && mongo.database === undefined) checkDefaultDatabase(mysql.database, mongo.stateDatabase, tell);
   if (!pipeline || !mysql || !kafka || mongo === undefined || redis === undefined || !temporal || !tables)
     return undefined;
-  if (!overrides || !changeLog || !capture || !apply || !snapshot || mongoDatabase === undefined) return undefined;
+  if (!overrides || !chosenForms || !changeLog || !capture || !apply || !snapshot || mongoDatabase === undefined)
+    return undefined;
   const { chunkTime, ...copies } = snapshot;
   return {
     pipeline,
@@ -149,29 +120,12 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
     temporal,
     tables,
     overrides,
+    forms: chosenForms,
     changeLog,
     capture,
     apply,
     snapshot: { chunkMs: chunkTime, ...copies },
   };
-}
-
-type Check = <T>(schema: z.ZodType<T>, value: unknown, path: string) => T | undefined;
-type Tell = (path: string, problem: string) => void;
-
-function checkOverrideShapes(raw: unknown, check: Check, tell: Tell): Record<string, TableOverride> | undefined {
-  // Without a prototype: `overrides['constructor']` must be what the file says.
-  const overrides = Object.create(null) as Record<string, TableOverride>;
-  if (raw === undefined || raw === null) return overrides;
-  if (typeof raw !== 'object' || Array.isArray(raw)) {
-    tell('overrides', 'is no group of settings; allowed: table names, each with redis and mongo');
-    return undefined;
-  }
-  for (const [table, value] of Object.entries(raw)) {
-    const checked = check(override, value ?? {}, `overrides.${table}`);
-    if (checked !== undefined) overrides[table] = checked;
-  }
-  return overrides;
 }
 
 function checkDefaultDatabase(name: string, stateDatabase: string, tell: Tell): void {

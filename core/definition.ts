@@ -4,6 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 
+/**
+ * Another form than the type's own, chosen by the configuration: a 64-bit integer as text, JSON as its text, a moment with
+ * microseconds as a Date that cannot hold them, TINYINT(1) as a truth value.
+ */
+export type ColumnForm = 'int64-string' | 'json-string' | 'datetime-date' | 'tinyint1-boolean';
+
 export interface Column {
   readonly name: string;
   /** information_schema DATA_TYPE in lower case: `int`, `varchar`, `decimal`, `geometry`, … */
@@ -26,6 +32,8 @@ export interface Column {
   readonly invisible: boolean;
   /** Members of ENUM and SET, in order; empty for other types. */
   readonly members: readonly string[];
+  /** Absent: the type's own form. */
+  readonly form?: ColumnForm;
 }
 
 export interface Definition {
@@ -57,6 +65,7 @@ export function canonicalDefinition(definition: Definition): string {
     generated: c.generated,
     invisible: c.invisible,
     members: c.members,
+    ...(c.form === undefined ? {} : { form: c.form }),
   }));
   return JSON.stringify({ database: definition.database, table: definition.table, columns, key: definition.key });
 }

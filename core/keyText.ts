@@ -43,6 +43,7 @@ export function keyParts(definition: Definition, key: Buffer): string[] {
 
 /** Types whose key part stands bare in key text; all others are JSON strings. */
 function isBare(column: Column): boolean {
+  if (column.form === 'int64-string') return false;
   switch (column.type) {
     case 'tinyint':
     case 'smallint':

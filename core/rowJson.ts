@@ -39,7 +39,8 @@ export function scanRow(definition: Definition, row: Uint8Array): Int32Array {
  */
 export function columnText(column: Column, row: Uint8Array, start: number, end: number): string | null {
   if (isNull(row, start)) return null;
-  if (row[start] === quote && column.type !== 'json') return stringAt(row, start, end);
+  const isJson = column.type === 'json' && column.form !== 'json-string';
+  if (row[start] === quote && !isJson) return stringAt(row, start, end);
   return textAt(row, start, end);
 }
 

@@ -4,6 +4,7 @@ import { MongoClient } from 'mongodb';
 import { createConnection } from 'mysql2/promise';
 import type { RowDataPacket } from 'mysql2/promise';
 import type { Config } from '../core/config.js';
+import { withForms } from '../core/forms.js';
 import { targetOf } from '../core/target.js';
 import type { Clients } from '../cli/clients.js';
 import { compareTable, differenceCount } from '../stages/compare.js';
@@ -24,7 +25,8 @@ export async function compareAll(clients: Clients, onTable: (table: string) => v
   const examples: string[] = [];
   let differences = 0;
   let rows = 0;
-  for (const { definition } of await readTables(mysql, config.mysql.database)) {
+  for (const facts of await readTables(mysql, config.mysql.database)) {
+    const definition = withForms(facts.definition, config);
     onTable(definition.table);
     const compared = await compareTable(clients, definition, targetOf(definition.table, config));
     differences += differenceCount(compared);

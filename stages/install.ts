@@ -3,8 +3,10 @@
  * each step is safe twice, so a run that was interrupted is simply run again.
  */
 import { randomUUID } from 'node:crypto';
+import type { Config } from '../core/config.js';
 import type { DefinitionHash } from '../core/definition.js';
 import { LockstepError } from '../core/errors.js';
+import { checkForms } from '../core/formChecks.js';
 import { tableTopic } from '../core/names.js';
 import { problem, problemsAsError, type Problem } from '../core/problem.js';
 import { checkMysql } from '../stores/mysql/check.js';
@@ -92,6 +94,15 @@ export function metaProblems(meta: Meta, deps: InstallDeps, serverUuid: string):
 }
 
 export function selectionProblems(source: Source, { config }: TablesDeps): readonly Problem[] {
+  const wrong = checkForms(
+    config,
+    source.tables.map((facts) => facts.definition),
+  );
+  const forms = wrong.map(({ path, problem: what }) => problem('LS-CONFIG-INVALID', `${path} ${what}`));
+  return [...forms, ...tableProblems(source, config)];
+}
+
+function tableProblems(source: Source, config: Config): readonly Problem[] {
   const { stateDatabase } = config.mysql;
   const plan = planTables(source, config.tables, stateDatabase);
   const leftOut = new Set(plan.leftOut.map((entry) => entry.table));

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import type { Config } from '../core/config.js';
 import { definitionHash, type Definition } from '../core/definition.js';
 import { LockstepError } from '../core/errors.js';
+import { withForms } from '../core/forms.js';
 import { problemOf, type Problem } from '../core/problem.js';
 import type { Mysql, Queries, Session } from '../stores/mysql/connection.js';
 import { readCopies, readCopy, releaseCopy, requestCopy, type CopyReason } from '../stores/mysql/copies.js';
@@ -41,11 +42,14 @@ export interface TablesDeps {
 
 const defaultPatienceMs = 5_000;
 
-export async function readSource({ mysql }: TablesDeps): Promise<Source> {
+export async function readSource({ config, mysql }: TablesDeps): Promise<Source> {
   const { database, stateDatabase } = mysql.config;
   // Triggers before definitions: a table altered in between looks changed at the next look, never settled too early.
   const listed = await readTriggers(mysql, database);
-  const tables = await readTables(mysql, database);
+  const tables = (await readTables(mysql, database)).map((facts) => ({
+    ...facts,
+    definition: withForms(facts.definition, config),
+  }));
   const captured = await readCapturedTables(mysql, stateDatabase);
   const { account: definer } = await readServer(mysql);
   const ids = new Map(captured.map((table) => [table.name, table.id]));

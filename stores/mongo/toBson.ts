@@ -103,8 +103,22 @@ function writeElements(
   }
 }
 
-/** One line a type of the contract's table. */
 export function writerOf(column: Column): WriteValue {
+  switch (column.form ?? 'own') {
+    case 'int64-string':
+    case 'json-string':
+      return writeString;
+    case 'datetime-date':
+      return writeMoment;
+    case 'tinyint1-boolean':
+      return writeTruth;
+    case 'own':
+      return ownWriter(column);
+  }
+}
+
+/** One line a type of the contract's table. */
+function ownWriter(column: Column): WriteValue {
   switch (column.type) {
     case 'tinyint':
     case 'smallint':
@@ -169,6 +183,12 @@ export function writerOf(column: Column): WriteValue {
 const writeBoolean: WriteValue = (w, text, start) => {
   w.byte(text[start] === 0x74 ? 1 : 0);
   return bsonType.boolean;
+};
+
+/** A TINYINT(1) in the form of a truth value, or the number that it is. */
+const writeTruth: WriteValue = (w, text, start, end) => {
+  const first = text[start];
+  return first === 0x74 || first === 0x66 ? writeBoolean(w, text, start, end) : writeInt32(w, text, start, end);
 };
 
 /** The token is a string: quotes off. */

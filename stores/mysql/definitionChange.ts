@@ -17,7 +17,8 @@ export function changesRows(before: Definition, now: Definition): boolean {
 /** Nullability, lengths and character sets change which values can come, not how those that are there look. */
 function looks(column: Column): string {
   const json = columnJson({ ...column, nullable: true, charset: null }, 't');
-  return JSON.stringify([column.name, json, column.type, column.unsigned, column.precision, column.scale, column.fsp]);
+  const { name, type, unsigned, precision, scale, fsp, form } = column;
+  return JSON.stringify([name, json, type, unsigned, precision, scale, fsp, form]);
 }
 
 function extendsMembers(before: Column, now: Column): boolean {

@@ -62,6 +62,21 @@ function assemble(parts: readonly (readonly [string, string])[]): string {
  * number or a date, and its image must not break whoever reads the log. The copy that follows brings the new form.
  */
 function notNullJson(column: Column, n: string): string {
+  switch (column.form ?? 'own') {
+    case 'int64-string':
+      return `JSON_QUOTE(CONCAT(${column.type === 'bit' ? `CAST(${n} AS UNSIGNED)` : `${n}+0`}))`;
+    case 'json-string':
+      return `JSON_QUOTE(CONCAT(CAST(${n} AS JSON)))`;
+    case 'tinyint1-boolean':
+      // TINYINT(1) holds -128 to 127: what is no truth value stays the number that it is.
+      return `CASE ${n}+0 WHEN 0 THEN 'false' WHEN 1 THEN 'true' ELSE ${n}+0 END`;
+    case 'datetime-date':
+    case 'own':
+      return ownJson(column, n);
+  }
+}
+
+function ownJson(column: Column, n: string): string {
   switch (column.type) {
     case 'tinyint':
     case 'smallint':

@@ -72,6 +72,7 @@ describe('a right file', () => {
       temporal: { address: '127.0.0.1:7233', namespace: 'default', tls: null, apiKey: null },
       tables: { include: ['*'], exclude: [] },
       overrides: { customers: { redis: { layout: 'hash', ttlMs: 3_600_000 } } },
+      forms: {},
       changeLog: { maxBytes: 10_737_418_240 },
       capture: { batchRows: 2000 },
       apply: { shards: 1 },
@@ -131,14 +132,14 @@ describe('a wrong file', () => {
       'empty',
       '',
       [
-        'the file is empty; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, changeLog, capture, apply, snapshot, overrides',
+        'the file is empty; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, changeLog, capture, apply, snapshot, int64, json, datetime, boolean, overrides',
       ],
     ],
     [
       'a list',
       '- a',
       [
-        'the file is no group of settings; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, changeLog, capture, apply, snapshot, overrides',
+        'the file is no group of settings; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, changeLog, capture, apply, snapshot, int64, json, datetime, boolean, overrides',
       ],
     ],
     ['not YAML', 'pipeline: "shop', ['line 1: the file is not YAML: Missing closing']],
@@ -158,7 +159,7 @@ describe('a wrong file', () => {
       'an unknown section',
       `${contract}kafak: {}\n`,
       [
-        'line 11: kafak is no setting (did you mean kafka?); allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, changeLog, capture, apply, snapshot, overrides',
+        'line 11: kafak is no setting (did you mean kafka?); allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, changeLog, capture, apply, snapshot, int64, json, datetime, boolean, overrides',
       ],
     ],
     [
@@ -335,6 +336,41 @@ describe('a wrong file', () => {
       ),
       { numRuns: 1500 },
     );
+  });
+});
+
+describe('forms of columns', () => {
+  const base = contract.replace(/^overrides:[\s\S]*$/m, '');
+
+  it('are read for the pipeline, a table and a column', () => {
+    const config = parse(`${base}
+int64: string
+boolean: tinyint1
+overrides:
+  orders: { json: string, columns: { big: { int64: number }, constructor: { datetime: date } } }
+`);
+    expect(config.forms).toEqual({ int64: 'string', boolean: 'tinyint1' });
+    expect(config.overrides['orders']).toEqual({
+      forms: { json: 'string' },
+      columns: { big: { int64: 'number' }, constructor: { datetime: 'date' } },
+    });
+  });
+
+  it.each([
+    ['an unknown form', 'int64: text', 'int64 "text" is unknown; allowed: number, string'],
+    ['a form of another setting', 'datetime: tinyint1', 'datetime "tinyint1" is unknown; allowed: string, date'],
+    [
+      'an unknown setting of a column',
+      'overrides: { a: { columns: { b: { jsn: string } } } }',
+      'overrides.a.columns.b.jsn is no setting (did you mean json?); allowed: int64, json, datetime, boolean',
+    ],
+    [
+      'columns that are no group',
+      'overrides: { a: { columns: [b] } }',
+      'overrides.a.columns is no group of settings; allowed: column names, each with int64, json, datetime, boolean',
+    ],
+  ])('%s is refused', (_, line, expected) => {
+    expect(mistakesOf(`${base}\n${line}\n`).map((m) => m.replace(/^line \d+: /, ''))).toEqual([expected]);
   });
 });
 

@@ -123,6 +123,22 @@ describe('the type table', () => {
     ],
     ['VECTOR', of('vector'), '[1,-0,0.10000000149011612]', '[double 1,double -0,double 0.10000000149011612]'],
     ['NULL', of('geometry'), 'null', 'null'],
+    ['BIGINT, int64: string', column('c', 'bigint', { form: 'int64-string' }), '"-5"', '"-5"'],
+    ['JSON, json: string', column('c', 'json', { form: 'json-string' }), '"{\\"a\\": 1}"', '"{\\"a\\": 1}"'],
+    [
+      'DATETIME(6), datetime: date',
+      column('c', 'datetime', { fsp: 6, form: 'datetime-date' }),
+      '"1969-12-31T23:59:59.999999"',
+      'date 1969-12-31T23:59:59.999Z',
+    ],
+    [
+      'DATETIME(6), datetime: date, zero',
+      column('c', 'datetime', { fsp: 6, form: 'datetime-date' }),
+      '"0000-00-00 00:00:00.000000"',
+      '"0000-00-00 00:00:00.000000"',
+    ],
+    ['TINYINT(1), boolean: tinyint1', column('c', 'tinyint', { form: 'tinyint1-boolean' }), 'true', 'true'],
+    ['TINYINT(1), boolean: tinyint1, 2', column('c', 'tinyint', { form: 'tinyint1-boolean' }), '2', 'int 2'],
   ])('%s', (_, type, json, expected) => {
     expect(stored(type, json)).toBe(expected);
   });
