@@ -81,7 +81,8 @@ export const idle: Scenario = {
     const worker = bench.worker();
     await bench.pipeline.run('start', '--wait');
     await bench.pipeline.run('wait', '--timeout', '30s');
-    await new Promise((resolve) => setTimeout(resolve, 5000));
+    // V8 goes on collecting for half a minute after the work has ended.
+    await new Promise((resolve) => setTimeout(resolve, 45_000));
     const meter = await startCpuMeter(await bench.pids());
     const started = performance.now();
     await new Promise((resolve) => setTimeout(resolve, 20_000));
