@@ -239,6 +239,26 @@ export const errorCodes = {
     retryable: false,
     help: 'The state database is not there: nothing was installed, or it was dropped. Start the pipeline.',
   },
+  'LS-SWEEP-PLACE-LOST': {
+    retryable: true,
+    help: 'A store was restarted while its keys were read, so that the place to go on from means nothing any more. The pass over its keys begins again by itself.',
+  },
+  'LS-SWEEP-RUNNING': {
+    retryable: true,
+    help: 'Another sweep of the same tables is under way with other options. Wait for it; its workflow shows how far it is.',
+  },
+  'LS-SWEEP-STOPPED': {
+    retryable: true,
+    help: 'The sweep ended before it was through: a store or the pipeline was away for too long, or it was cancelled. Nothing it found is lost: the next call goes on behind the last finished chunk.',
+  },
+  'LS-DRIFT-FOUND': {
+    retryable: false,
+    help: 'A store differs from MySQL. `validate` lists the keys with their causes, `explain TABLE KEY` shows one of them in full, `validate --repair` mends them through the change log.',
+  },
+  'LS-DRIFT-TOO-MUCH': {
+    retryable: false,
+    help: 'More of a table drifts than validate.repair.maxShare lets a sweep repair unasked: something is wrong with more than some keys. Find the cause first; `resync TABLE` then brings the whole table back.',
+  },
   'LS-TEMPORAL-ACTIVITY': {
     retryable: true,
     help: 'A step of the pipeline ended in a way that lockstep does not know. It is tried again; the workflow’s history in the Temporal UI and the worker’s log show the cause.',

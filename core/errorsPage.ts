@@ -32,6 +32,8 @@ const groups: Readonly<Record<string, string>> = {
   STORE: "lockstep's own state",
   NOT: "lockstep's own state",
   LOSS: "lockstep's own state",
+  SWEEP: 'Validation',
+  DRIFT: 'Validation',
 };
 
 const elsewhere = 'Others';

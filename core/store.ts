@@ -118,12 +118,52 @@ export interface SourceRow {
   readonly row: Buffer;
 }
 
-/** `expired`: absent, and the table has a TTL in this store, so that absence proves nothing. */
+/** `expired`: absent, and the table has a TTL in this store, so that absence proves nothing. `extra`: there without a row. */
 export type RowVerdict =
   | { readonly kind: 'equal' }
   | { readonly kind: 'missing' }
+  | { readonly kind: 'extra' }
   | { readonly kind: 'expired' }
   | { readonly kind: 'different'; readonly fields: readonly string[] };
+
+/** What should lie under a key: row JSON, or null for nothing. */
+export interface Expected {
+  /** Key text `{"pk1":…}`. */
+  readonly key: Buffer;
+  readonly row: Buffer | null;
+}
+
+/** What lies under one key, in the store's own form. */
+export type Content =
+  | { readonly kind: 'absent' }
+  /** A document, or a string. `expiresAt`: milliseconds since 1970; null: never. */
+  | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly expiresAt: number | null }
+  | { readonly kind: 'fields'; readonly fields: ReadonlyMap<string, Buffer>; readonly expiresAt: number | null }
+  /** Nothing that any layout of ours makes. */
+  | { readonly kind: 'other'; readonly type: string };
+
+/** Some keys and the positions, read at one moment: what the positions say lies in the contents, and nothing beyond. */
+export interface Held {
+  /** One a shard; null: the store holds none. */
+  readonly shards: readonly ((ShardState & { readonly epoch: number }) | null)[];
+  /** One a key, in order. */
+  readonly contents: readonly Content[];
+}
+
+/** One entry that a store holds. */
+export interface Entry {
+  /** As lockstep names it; what stands in its place, where it is none that lockstep knows. */
+  readonly table: string;
+  /** Key text; what the store calls the entry, where that is no key of the table. */
+  readonly key: string;
+  readonly isKey: boolean;
+}
+
+export interface Entries {
+  readonly entries: readonly Entry[];
+  /** Where to read on; null when all were seen. */
+  readonly next: string | null;
+}
 
 export interface Store {
   readonly name: StoreName;
@@ -147,6 +187,20 @@ export interface Store {
   scanKeys(target: Target, definition: Definition): AsyncIterable<readonly string[]>;
   /** Holds rows as MySQL has them against what lies here; one verdict a row, in order. */
   compareRows(target: Target, definition: Definition, rows: readonly SourceRow[]): Promise<readonly RowVerdict[]>;
+  /** Some keys together with the positions of so many shards, at one moment. */
+  read(target: Target, definition: Definition, keys: readonly Buffer[], shards: number): Promise<Held>;
+  /** Holds what was read against what should be there. Asks nobody. */
+  judge(target: Target, definition: Definition, content: Content, expected: Expected): RowVerdict;
+  /**
+   * What the store holds of these tables, a part at a time: `from` null, then `next`. Whatever is there all the while is
+   * seen once or more. LS-SWEEP-PLACE-LOST when the place means nothing any more: begin again. `everything`: also what no
+   * table of these owns.
+   */
+  entries(
+    tables: readonly { readonly target: Target; readonly definition: Definition }[],
+    from: string | null,
+    options: { readonly limit: number; readonly everything: boolean },
+  ): Promise<Entries>;
   /** Removes all of this pipeline's own state (not the data). */
   forget(): Promise<void>;
   close(): Promise<void>;

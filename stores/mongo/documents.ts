@@ -1,19 +1,21 @@
-/** Reads documents back: held against rows byte by byte, or as the keys they lie under. */
-import { Binary, Decimal128, Double, Int32, Long, type Collection, type Db } from 'mongodb';
-import { keyColumns, type Column, type Definition } from '../../core/definition.js';
-import { keyTextOf } from '../../core/keyText.js';
-import type { RowVerdict, SourceRow, Target } from '../../core/store.js';
-import { idFieldName } from '../../core/names.js';
+/**
+ * Documents read back and held against rows, byte by byte. Two ways to read: many at once, for a first look, and a few
+ * together with the positions under one snapshot, which is one moment.
+ */
+import type { Collection, Db, FindOptions } from 'mongodb';
+import type { Definition } from '../../core/definition.js';
+import type { Content, Expected, Held, RowVerdict, SourceRow, Target } from '../../core/store.js';
 import { BsonWriter } from './bsonWriter.js';
-import { decimalText } from './decimal128.js';
+import { isTransient, serverCode } from './client.js';
 import { elementsOf, firstElement, readTyped } from './element.js';
-import { documentShape, writeDocument } from './toBson.js';
-
-const scanGroup = 1_000;
+import { positionsOf } from './ownership.js';
+import { positionId, stateOf } from './shardState.js';
+import { documentShape, writeDocument, writeId } from './toBson.js';
+import type { Places } from './transaction.js';
 
 /** A find with `raw` gives each document's own bytes. */
-function rawDocuments(db: Db, target: Target): Collection<Buffer> {
-  return db.collection<Buffer>(target.collection, { raw: true });
+export function rawDocuments(db: Db, target: Target): Collection<Buffer> {
+  return db.collection<Buffer>(target.collection, { raw: true, readConcern: { level: 'majority' } });
 }
 
 export async function compareRows(
@@ -22,68 +24,122 @@ export async function compareRows(
   definition: Definition,
   rows: readonly SourceRow[],
 ): Promise<RowVerdict[]> {
-  const shape = documentShape(definition);
-  const w = new BsonWriter();
-  const expected = rows
-    .map(({ key, row }) => {
-      const start = w.at;
-      writeDocument(w, shape, key, row);
-      return [start, w.at] as const;
-    })
-    .map(([start, end]) => w.bytes.subarray(start, end));
-  const ids = expected.map((document) => readTyped(document)['_id'] as unknown);
-  const found = new Map<string, Buffer>();
-  const documents = rawDocuments(db, target).find({ _id: { $in: ids } } as object);
-  for await (const document of documents) found.set(firstElement(document).toString('latin1'), document);
-  return expected.map((document) => verdict(document, found.get(firstElement(document).toString('latin1'))));
+  if (rows.length === 0) return [];
+  const expected = documentsOf(definition, rows);
+  const ids = expected.map((document) => idOf(document));
+  const found = await findById(rawDocuments(db, target), ids);
+  return expected.map((document) => {
+    const stored = found.get(firstElement(document).toString('latin1'));
+    if (stored === undefined) return { kind: 'missing' };
+    return stored.equals(document)
+      ? { kind: 'equal' }
+      : { kind: 'different', fields: differentFields(document, stored) };
+  });
 }
 
-function verdict(expected: Buffer, actual: Buffer | undefined): RowVerdict {
-  if (actual === undefined) return { kind: 'missing' };
-  if (expected.equals(actual)) return { kind: 'equal' };
+/** What the codec makes of the rows: views of one buffer. */
+function documentsOf(definition: Definition, rows: readonly SourceRow[]): readonly Buffer[] {
+  const shape = documentShape(definition);
+  const w = new BsonWriter();
+  const spans = rows.map(({ key, row }) => {
+    const start = w.at;
+    writeDocument(w, shape, key, row);
+    return [start, w.at] as const;
+  });
+  return spans.map(([start, end]) => w.bytes.subarray(start, end));
+}
+
+/** The value of `_id` with its type. The element alone is read, whatever follows it. */
+export function idOf(document: Buffer): unknown {
+  const element = firstElement(document);
+  const only = Buffer.allocUnsafe(element.length + 5);
+  only.writeInt32LE(only.length, 0);
+  element.copy(only, 4);
+  only[only.length - 1] = 0;
+  return readTyped(only)['_id'];
+}
+
+async function findById(
+  documents: Collection<Buffer>,
+  ids: readonly unknown[],
+  options: FindOptions = {},
+): Promise<Map<string, Buffer>> {
+  const found = new Map<string, Buffer>();
+  const all = await documents
+    .find({ _id: { $in: ids } } as object, { ...options, batchSize: ids.length + 1 })
+    .toArray();
+  for (const document of all) found.set(firstElement(document).toString('latin1'), document);
+  return found;
+}
+
+const snapshotUnavailable = 246;
+const snapshotTooOld = 239;
+const mostAttempts = 5;
+
+/** Keys and the positions of shards at one moment. */
+export async function readAtOnce(
+  places: Places,
+  target: Target,
+  definition: Definition,
+  keys: readonly Buffer[],
+  shards: number,
+): Promise<Held> {
+  const elements = keys.map((key) => idElement(definition, key));
+  for (let attempt = 1; ; attempt++) {
+    const session = places.client.startSession({ snapshot: true });
+    try {
+      const ids = Array.from({ length: shards }, (_, shard) => positionId(places.pipeline, shard));
+      const documents = await positionsOf(places)
+        .find({ _id: { $in: ids } }, { session })
+        .toArray();
+      const byId = new Map(documents.map((document) => [document._id, document]));
+      // A snapshot brings its own read concern.
+      const collection = places.data.collection<Buffer>(target.collection, { raw: true });
+      const found =
+        keys.length === 0 ? new Map<string, Buffer>() : await findById(collection, elements.map(idOf), { session });
+      return {
+        shards: ids.map((id) => {
+          const document = byId.get(id);
+          return document === undefined ? null : { ...stateOf(document), epoch: document.epoch };
+        }),
+        contents: elements.map((element) => {
+          const bytes = found.get(firstElement(element).toString('latin1'));
+          return bytes === undefined ? { kind: 'absent' } : { kind: 'bytes', bytes, expiresAt: null };
+        }),
+      };
+    } catch (error) {
+      // A collection that was just made, or dropped, has no past to be read at.
+      const passing = serverCode(error) === snapshotUnavailable || serverCode(error) === snapshotTooOld;
+      if (!(passing || isTransient(error)) || attempt >= mostAttempts) throw error;
+    } finally {
+      await session.endSession();
+    }
+  }
+}
+
+/** A document of `_id` alone. */
+export function idElement(definition: Definition, key: Buffer): Buffer {
+  const w = new BsonWriter(256);
+  const opened = w.open();
+  writeId(w, documentShape(definition), key);
+  w.close(opened);
+  return Buffer.from(w.since(0));
+}
+
+export function verdict(definition: Definition, content: Content, { key, row }: Expected): RowVerdict {
+  if (content.kind === 'absent') return { kind: row === null ? 'equal' : 'missing' };
+  if (row === null) return { kind: 'extra' };
+  if (content.kind !== 'bytes') return { kind: 'different', fields: [`(${content.kind})`] };
+  const [document] = documentsOf(definition, [{ key, row }]);
+  if (document === undefined || document.equals(content.bytes)) return { kind: 'equal' };
+  return { kind: 'different', fields: differentFields(document, content.bytes) };
+}
+
+function differentFields(expected: Buffer, actual: Buffer): readonly string[] {
   const [wanted, stored] = [elementsOf(expected), elementsOf(actual)];
   const storedByName = new Map(stored.map((e) => [e.name, e.bytes]));
   const wantedNames = new Set(wanted.map((e) => e.name));
   const fields = wanted.filter((e) => storedByName.get(e.name)?.equals(e.bytes) !== true).map((e) => e.name);
   fields.push(...stored.filter((e) => !wantedNames.has(e.name)).map((e) => e.name));
-  return { kind: 'different', fields: fields.length > 0 ? fields : ['(order of fields)'] };
-}
-
-export async function* scanKeys(db: Db, target: Target, definition: Definition): AsyncIterable<readonly string[]> {
-  const columns = keyColumns(definition);
-  let group: string[] = [];
-  for await (const document of rawDocuments(db, target).find({}, { projection: { _id: 1 }, batchSize: scanGroup })) {
-    const id = readTyped(document)['_id'] as unknown;
-    const values =
-      columns.length === 1 ? [id] : columns.map((c) => (id as Record<string, unknown>)?.[idFieldName(c.name)]);
-    group.push(
-      keyTextOf(
-        definition,
-        columns.map((c, i) => partText(c, values[i])),
-      ),
-    );
-    if (group.length >= scanGroup) {
-      yield group;
-      group = [];
-    }
-  }
-  if (group.length > 0) yield group;
-}
-
-/** A part of `_id` as key text has it, strings unquoted. What no row of ours could have made is shown as it is. */
-function partText(column: Column, value: unknown): string {
-  if (value instanceof Int32 || value instanceof Double) return Object.is(value.value, -0) ? '0' : String(value.value);
-  if (value instanceof Long) return value.toString();
-  if (value instanceof Decimal128) return decimalText(value.bytes, column.type === 'decimal' ? (column.scale ?? 0) : 0);
-  if (value instanceof Binary) return Buffer.from(value.value()).toString('base64');
-  if (value instanceof Date) return dateText(column, value);
-  if (Array.isArray(value)) return value.join(',');
-  return String(value);
-}
-
-function dateText(column: Column, value: Date): string {
-  const text = value.toISOString();
-  if (column.type === 'date') return text.slice(0, 10);
-  const fsp = column.fsp ?? 0;
-  return `${text.slice(0, fsp === 0 ? 19 : 20 + fsp)}${column.type === 'timestamp' ? 'Z' : ''}`;
+  return fields.length > 0 ? fields : ['(order of fields)'];
 }

@@ -9,6 +9,10 @@ import { LockstepError } from '../../core/errors.js';
 import type {
   ApplyOutcome,
   Batch,
+  Content,
+  Entries,
+  Expected,
+  Held,
   Holding,
   Ownership,
   ParkedKey,
@@ -21,7 +25,8 @@ import type {
 } from '../../core/store.js';
 import { mongoError, openMongo } from './client.js';
 import { lostAmong, uuidsOf } from './collections.js';
-import { compareRows, scanKeys } from './documents.js';
+import { compareRows, readAtOnce, verdict } from './documents.js';
+import { readEntries, scanKeys } from './ids.js';
 import { claim, claimsOf, createPosition, positionsOf, raiseEpoch, readPosition, type Owned } from './ownership.js';
 import { OwnedShard, parkedOf } from './shard.js';
 import { stateOf } from './shardState.js';
@@ -131,6 +136,30 @@ class MongoStore implements Store {
       return await compareRows(this.#places.data, target, definition, rows);
     } catch (error) {
       throw mongoError(error, `compare collection ${target.collection}`);
+    }
+  }
+
+  async read(target: Target, definition: Definition, keys: readonly Buffer[], shards: number): Promise<Held> {
+    try {
+      return await readAtOnce(this.#places, target, definition, keys, shards);
+    } catch (error) {
+      throw mongoError(error, `read documents of collection ${target.collection}`);
+    }
+  }
+
+  judge(_: Target, definition: Definition, content: Content, expected: Expected): RowVerdict {
+    return verdict(definition, content, expected);
+  }
+
+  async entries(
+    tables: readonly { readonly target: Target; readonly definition: Definition }[],
+    from: string | null,
+    { limit }: { readonly limit: number },
+  ): Promise<Entries> {
+    try {
+      return await readEntries(this.#places.data, tables, from, limit);
+    } catch (error) {
+      throw mongoError(error, 'read the keys of a collection');
     }
   }
 

@@ -4,6 +4,7 @@ import { problem, problemOf, type Problem } from '../../core/problem.js';
 import { hostsOf } from '../../core/uri.js';
 import { openRedis, redisError } from './client.js';
 import { redisStateKey } from '../../core/names.js';
+import { parseInfo } from './info.js';
 import { checkScript, run } from './scripts.js';
 import { claimKey } from './shardState.js';
 import { claimed } from './store.js';
@@ -34,15 +35,6 @@ export async function checkRedis(config: Config): Promise<readonly Problem[]> {
   } finally {
     client.disconnect();
   }
-}
-
-/** `name:value` lines of INFO. */
-export function parseInfo(text: string): ReadonlyMap<string, string> {
-  const entries = text.split(/\r?\n/).flatMap((line): [string, string][] => {
-    const colon = line.indexOf(':');
-    return line.startsWith('#') || colon < 0 ? [] : [[line.slice(0, colon), line.slice(colon + 1)]];
-  });
-  return new Map(entries);
 }
 
 export function infoProblems(info: ReadonlyMap<string, string>, where: string): readonly Problem[] {

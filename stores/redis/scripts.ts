@@ -130,6 +130,41 @@ return 'done'
 `,
 );
 
+/**
+ * KEYS: strings. ARGV: `never` or `always`, when they are to expire. Returns the values, and the numbers of the keys that
+ * are there and expire, or do not, against that.
+ */
+export const compareScript = script(
+  ' flags=no-writes',
+  `
+local values = redis.call('MGET', unpack(KEYS))
+local wrong = {}
+for i = 1, #KEYS do
+  if values[i] and (redis.call('PEXPIRETIME', KEYS[i]) < 0) == (ARGV[1] == 'always') then wrong[#wrong + 1] = i end
+end
+return {values, wrong}
+`,
+);
+
+/** KEYS: state hashes, then any keys. ARGV: how many state hashes. Returns these, and type, value and expiry of each key. */
+export const readScript = script(
+  ' flags=no-writes',
+  `
+local shards = tonumber(ARGV[1])
+local states, entries = {}, {}
+for i = 1, shards do states[i] = redis.call('HGETALL', KEYS[i]) end
+for i = shards + 1, #KEYS do
+  local key = KEYS[i]
+  local kind = redis.call('TYPE', key)['ok']
+  local value = false
+  if kind == 'string' then value = redis.call('GET', key) end
+  if kind == 'hash' then value = redis.call('HGETALL', key) end
+  entries[i - shards] = {kind, value, redis.call('PEXPIRETIME', key)}
+end
+return {states, entries}
+`,
+);
+
 /** KEYS: a key that nobody uses. Every command that the other scripts call, once: proves the rights and leaves nothing. */
 export const checkScript = script(
   '',
@@ -147,6 +182,9 @@ redis.call('HKEYS', key)
 redis.call('HDEL', key, 'a')
 redis.call('PEXPIREAT', key, 1)
 redis.call('EXISTS', key)
+redis.call('TYPE', key)
+redis.call('MGET', key)
+redis.call('PEXPIRETIME', key)
 return redis.call('DEL', key)
 `,
 );
@@ -163,5 +201,20 @@ export async function run(
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
     return await client.eval(wanted.text, keys.length, ...keys, ...args);
+  }
+}
+
+/** The same with a reply of bytes. */
+export async function runBuffer(
+  client: Redis,
+  wanted: Script,
+  keys: readonly string[],
+  args: readonly (string | Buffer | number)[],
+): Promise<unknown> {
+  try {
+    return await client.callBuffer('EVALSHA', wanted.sha, String(keys.length), ...keys, ...args);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return await client.callBuffer('EVAL', wanted.text, String(keys.length), ...keys, ...args);
   }
 }

@@ -9,6 +9,10 @@ import { LockstepError } from '../../core/errors.js';
 import type {
   ApplyOutcome,
   Batch,
+  Content,
+  Entries,
+  Expected,
+  Held,
   Holding,
   Ownership,
   ParkedKey,
@@ -20,7 +24,8 @@ import type {
   Target,
 } from '../../core/store.js';
 import { openRedis, redisError } from './client.js';
-import { compareRows, scanAll, scanKeys } from './keys.js';
+import { compareRows, readAtOnce, verdict } from './contents.js';
+import { readEntries, scanAll, scanKeys } from './keys.js';
 import { redisStateKey } from '../../core/names.js';
 import { OwnedShard, parkedOf } from './shard.js';
 import { createScript, raiseScript, repositionScript, run } from './scripts.js';
@@ -134,6 +139,30 @@ class RedisStore implements Store {
       return await compareRows(this.#client, this.#prefix, target, definition, rows);
     } catch (error) {
       throw redisError(error, `compare table ${target.table}`);
+    }
+  }
+
+  async read(target: Target, definition: Definition, keys: readonly Buffer[], shards: number): Promise<Held> {
+    try {
+      return await readAtOnce(this.#client, this.#prefix, target, definition, keys, shards);
+    } catch (error) {
+      throw redisError(error, `read keys of table ${target.table}`);
+    }
+  }
+
+  judge(target: Target, definition: Definition, content: Content, expected: Expected): RowVerdict {
+    return verdict(target, definition, content, expected);
+  }
+
+  async entries(
+    tables: readonly { readonly target: Target; readonly definition: Definition }[],
+    from: string | null,
+    options: { readonly limit: number; readonly everything: boolean },
+  ): Promise<Entries> {
+    try {
+      return await readEntries(this.#client, this.#prefix, tables, from, options);
+    } catch (error) {
+      throw redisError(error, 'read the keys');
     }
   }
 

@@ -1,0 +1,123 @@
+/** What a collection holds, as the keys of its table: every `_id` in the order of the index, whatever its type. */
+import { Binary, BSON, Decimal128, Double, Int32, Long, type Db } from 'mongodb';
+import { keyColumns, type Column, type Definition } from '../../core/definition.js';
+import { codeOf } from '../../core/errors.js';
+import { keyTextOf } from '../../core/keyText.js';
+import { idFieldName } from '../../core/names.js';
+import type { Entries, Entry, Target } from '../../core/store.js';
+import { decimalText } from './decimal128.js';
+import { idElement, idOf, rawDocuments } from './documents.js';
+import { firstElement } from './element.js';
+
+const scanGroup = 1_000;
+
+export async function* scanKeys(db: Db, target: Target, definition: Definition): AsyncIterable<readonly string[]> {
+  let group: string[] = [];
+  for await (const document of rawDocuments(db, target).find({}, { projection: { _id: 1 }, batchSize: scanGroup })) {
+    group.push(keyOf(definition, document));
+    if (group.length >= scanGroup) {
+      yield group;
+      group = [];
+    }
+  }
+  if (group.length > 0) yield group;
+}
+
+/** Key text as near as the `_id` comes to it. */
+function keyOf(definition: Definition, document: Buffer): string {
+  const columns = keyColumns(definition);
+  const id = idOf(document);
+  const values =
+    columns.length === 1 ? [id] : columns.map((c) => (id as Record<string, unknown> | null)?.[idFieldName(c.name)]);
+  return keyTextOf(
+    definition,
+    columns.map((c, i) => partText(c, values[i])),
+  );
+}
+
+interface Tables {
+  readonly target: Target;
+  readonly definition: Definition;
+}
+
+/** One collection after the other in the order of `_id`. A place is a collection and the last `_id` seen. */
+export async function readEntries(
+  db: Db,
+  tables: readonly Tables[],
+  from: string | null,
+  limit: number,
+): Promise<Entries> {
+  const order = tables.toSorted((a, b) => (a.target.collection < b.target.collection ? -1 : 1));
+  const place = from === null ? null : (JSON.parse(from) as Place);
+  const entries: Entry[] = [];
+  for (const { target, definition } of order) {
+    if (place !== null && target.collection < place.collection) continue;
+    const after = place?.collection === target.collection ? place.after : null;
+    const found = await idsBehind(db, target, after, limit - entries.length);
+    for (const document of found) entries.push(entryOf(target, definition, document));
+    const last = found.at(-1);
+    if (entries.length < limit || last === undefined) continue;
+    const next = { collection: target.collection, after: last.toString('base64') } satisfies Place;
+    return { entries, next: JSON.stringify(next) };
+  }
+  return { entries, next: null };
+}
+
+interface Place {
+  readonly collection: string;
+  /** The document `{_id}` as base64. */
+  readonly after: string | null;
+}
+
+/** By bounds of the index: unlike `$gt`, they pass from one type to the next. They include the document they begin with. */
+async function idsBehind(db: Db, target: Target, after: string | null, limit: number): Promise<readonly Buffer[]> {
+  const options = {
+    projection: { _id: 1 },
+    hint: { _id: 1 },
+    sort: { _id: 1 },
+    limit: limit + 1,
+    batchSize: limit + 1,
+  } as const;
+  const seen = after === null ? null : Buffer.from(after, 'base64');
+  const bound = seen === null ? {} : { min: { _id: idOf(seen) } as object };
+  const found = await rawDocuments(db, target)
+    .find({}, { ...options, ...bound })
+    .toArray();
+  const news = seen === null ? found : found.filter((document) => !document.equals(seen));
+  return news.slice(0, limit);
+}
+
+/** A key of the table only when the codec makes just this `_id` of it. */
+function entryOf(target: Target, definition: Definition, document: Buffer): Entry {
+  const key = keyOf(definition, document);
+  const isKey = sameId(definition, key, document);
+  return { table: target.table, key: isKey ? key : BSON.EJSON.stringify(idOf(document)), isKey };
+}
+
+function sameId(definition: Definition, key: string, document: Buffer): boolean {
+  try {
+    return firstElement(idElement(definition, Buffer.from(key))).equals(firstElement(document));
+  } catch (error) {
+    if (codeOf(error) !== 'LS-ROW-JSON') throw error;
+    return false;
+  }
+}
+
+/** A part of `_id` as key text has it, strings unquoted. What no row of ours could have made is shown as it is. */
+function partText(column: Column, value: unknown): string {
+  if (value instanceof Int32 || value instanceof Double) return Object.is(value.value, -0) ? '0' : String(value.value);
+  if (value instanceof Long) return value.toString();
+  if (value instanceof Decimal128) return decimalText(value.bytes, column.type === 'decimal' ? (column.scale ?? 0) : 0);
+  if (value instanceof Binary) return Buffer.from(value.value()).toString('base64');
+  if (value instanceof Date) return dateText(column, value);
+  if (Array.isArray(value)) return value.join(',');
+  return String(value);
+}
+
+function dateText(column: Column, value: Date): string {
+  if (Number.isNaN(value.getTime())) return '';
+  const text = value.toISOString();
+  if (column.type === 'date') return text.slice(0, 10);
+  const fsp = column.fsp ?? 0;
+  return `${text.slice(0, fsp === 0 ? 19 : 20 + fsp)}${column.type === 'timestamp' ? 'Z' : ''}`;
+}
