@@ -71,7 +71,7 @@ async function openLook(config: Config, clients: ObserveDeps): Promise<Look> {
       const observation = await observe(clients, { since, paused, pausedTables, problems });
       samples.push(observation.sample);
       while (samples[0] !== undefined && samples[0].at < observation.sample.at - watchWindowMs) samples.shift();
-      return { ...observation, status: { ...observation.status, stage: stageOf(observation.status, view) } };
+      return { ...observation, status: { ...observation.status, stage: stageOf(observation.status, known) } };
     },
     close: async () => {
       if ('close' in pipeline) await pipeline.close();
@@ -112,8 +112,9 @@ function workflowProblems({ problems, status }: PipelineView): readonly OpenProb
   return problems.filter((found) => !seen.has(JSON.stringify(found)));
 }
 
-/** The data tell copying from streaming; only the workflow knows whether it runs at all. */
-function stageOf(status: PipelineStatus, view: PipelineView | null | undefined): PipelineStatus['stage'] {
+/** The data tell copying from streaming; only the workflow knows whether it runs at all, and whether anyone works for it. */
+function stageOf(status: PipelineStatus, { view, problems }: Known): PipelineStatus['stage'] {
+  if (problems.some(({ code }) => code === 'LS-PIPELINE-NO-WORKER')) return 'unattended';
   if (view === null || (view === undefined && status.tables.length === 0)) return 'stopped';
   if (view?.stage === 'starting' || view?.stage === 'stopping') return view.stage;
   return status.stage;

@@ -9,8 +9,9 @@ import type { StoreName } from './store.js';
 /**
  * `stopped`: no workflow runs. `starting`: triggers are being installed. `copying`: at least one table is not yet
  * copied. `streaming`: every table is. `paused`: the stores are left alone, capture goes on. `stopping`: draining.
+ * `unattended`: it should run, and no worker answers, so nothing moves.
  */
-export type PipelineStage = 'stopped' | 'starting' | 'copying' | 'streaming' | 'paused' | 'stopping';
+export type PipelineStage = 'stopped' | 'starting' | 'copying' | 'streaming' | 'paused' | 'stopping' | 'unattended';
 
 /** `waiting`: its copy has not begun. `finishing`: rows are copied, keys without a row are looked for. */
 export type TableStage = 'waiting' | 'copying' | 'finishing' | 'streaming' | 'paused';
@@ -53,8 +54,8 @@ export interface LagStatus {
 
 export interface StoreStatus {
   readonly store: StoreName;
-  /** `empty`: holds no position yet. `unreachable`: did not answer. */
-  readonly state: 'running' | 'empty' | 'unreachable';
+  /** `ready`: answers and holds a position. `paused`: left alone. `empty`: no position yet. `unreachable`: no answer. */
+  readonly state: 'ready' | 'paused' | 'empty' | 'unreachable';
   /** Events applied since the store was initialised. */
   readonly applied: number;
   readonly eventsPerSecond: number;

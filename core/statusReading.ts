@@ -95,7 +95,7 @@ export function statusOf(reading: Reading, since: Sample | null, circumstances: 
     windowSeconds: seconds,
     tables,
     capture: captureStatus(reading, rate(since?.published, now.published, seconds)),
-    stores: reading.stores.map((store) => storeStatus(store, reading.log, now, since, seconds)),
+    stores: reading.stores.map((store) => storeStatus(store, reading.log, now, since, seconds, circumstances.paused)),
     problems: [...reading.problems, ...ownProblems(reading, circumstances)],
   };
 }
@@ -159,6 +159,7 @@ function storeStatus(
   now: Sample,
   since: Sample | null,
   seconds: number,
+  paused: boolean,
 ): StoreStatus {
   const { store } = reading;
   const shards = (reading.shards ?? []).filter((shard) => shard !== null);
@@ -167,7 +168,7 @@ function storeStatus(
   const lastEventAt = Math.max(0, ...shards.map((shard) => shard.progress.lastEventAt));
   return {
     store,
-    state: reading.shards === null ? 'unreachable' : shards.length === 0 ? 'empty' : 'running',
+    state: reading.shards === null ? 'unreachable' : paused ? 'paused' : shards.length === 0 ? 'empty' : 'ready',
     applied: newer?.applied ?? 0,
     eventsPerSecond: rate(older?.applied, newer?.applied ?? 0, seconds),
     lag: newer === undefined || since === null ? null : lagStatus(older?.lag ?? {}, newer.lag),

@@ -50,8 +50,8 @@ test('status tells the stage, the tables and the stores', async () => {
     ['t', 'streaming'],
   ]);
   expect(shown.stores.map((s) => [s.store, s.state])).toEqual([
-    ['mongo', 'running'],
-    ['redis', 'running'],
+    ['mongo', 'ready'],
+    ['redis', 'ready'],
   ]);
 });
 

@@ -246,7 +246,7 @@ describe('status in words', () => {
     stores: [
       {
         store: 'mongo',
-        state: 'running',
+        state: 'ready',
         applied: 1_234_567,
         eventsPerSecond: 200,
         lag: { p50: 21.4, p95: 40, p99: 1_200 },

@@ -87,7 +87,7 @@ describe('stores', () => {
     const { stores, capture, windowSeconds } = statusOf(later, earlier, circumstances);
     expect(windowSeconds).toBe(60);
     expect(capture.changesPerSecond).toBe(2);
-    expect(stores[0]).toMatchObject({ applied: 130, eventsPerSecond: 2, behind: 1, epochs: [3], state: 'running' });
+    expect(stores[0]).toMatchObject({ applied: 130, eventsPerSecond: 2, behind: 1, epochs: [3], state: 'ready' });
     expect(stores[0]?.lag?.p50).toBeGreaterThanOrEqual(10);
     expect(stores[0]?.lag?.p50).toBeLessThan(13);
     expect(stores[0]?.lag?.p99).toBeLessThan(13);
