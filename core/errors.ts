@@ -305,7 +305,7 @@ export const errorCodes = {
   },
   'LS-PIPELINE-NO-WORKER': {
     retryable: true,
-    help: 'The pipeline did not answer in time: no worker runs for it. Start one with `lockstep worker`.',
+    help: 'The pipeline did not answer in time: no worker runs for it. Start one with `lockstep worker`; to end it without one, `lockstep stop --now`.',
   },
   'LS-WORKER-OTHER': {
     retryable: true,

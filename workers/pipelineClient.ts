@@ -13,7 +13,7 @@ import {
 import { configuredStores, type Config } from '../core/config.js';
 import { LockstepError } from '../core/errors.js';
 import { identityDifferences, pipelineIdentity, type PipelineIdentity } from '../core/pipelineIdentity.js';
-import { pipelineId, taskQueue } from '../core/workflowNames.js';
+import { pipelineId, streamId, streamsOf, taskQueue } from '../core/workflowNames.js';
 import * as messages from '../workflows/messages.js';
 import { workflowTaskTimeout } from '../workflows/options.js';
 import type { pipeline } from '../workflows/pipeline.js';
@@ -26,6 +26,8 @@ export interface PipelineClient {
   start(): Promise<'started' | 'running'>;
   /** Drains and ends it; what was left behind by a pipeline that was terminated is drained as well. */
   stop(): Promise<messages.PipelineResult>;
+  /** Ends every workflow of the pipeline without a drain and without a worker; how many there were. Nothing is lost. */
+  stopNow(): Promise<number>;
   pause(table?: string): Promise<void>;
   resume(table?: string): Promise<void>;
   /** Returns once the copy is certain to happen. */
@@ -59,6 +61,7 @@ export async function openPipelineClient(config: Config): Promise<PipelineClient
   return {
     start: () => call(answerMs, () => start(client, handle, config)),
     stop: () => call(drainMs, () => stop(client, handle, config)),
+    stopNow: () => call(drainMs, () => stopNow(client, config)),
     pause: (table) => call(answerMs, () => handle.executeUpdate(messages.pauseUpdate, { args: [one(table)] })),
     resume: (table) => call(answerMs, () => handle.executeUpdate(messages.resumeUpdate, { args: [one(table)] })),
     resync: (table) => call(answerMs, () => handle.executeUpdate(messages.resyncUpdate, { args: [{ table }] })),
@@ -128,11 +131,29 @@ async function stop(client: Client, handle: Handle, config: Config): Promise<mes
   }
 }
 
-/** Streams outlive a pipeline that was terminated. Null when there was none; else what did not end in time. */
-async function drainLeftovers(client: Client, { pipeline: name }: Config): Promise<readonly string[] | null> {
+/** The pipeline first: it would start its streams anew. Those that still run somewhere learn of it by their heartbeat. */
+async function stopNow(client: Client, config: Config): Promise<number> {
+  const terminate = (workflowId: string): Promise<boolean> =>
+    isGone(client.workflow.getHandle(workflowId).terminate('lockstep stop --now')).then((gone) => !gone);
+  // The list is some moments late; the streams are known by name.
+  const { pipeline: name, apply } = config;
+  const streams = streamsOf(configuredStores(config), apply.shards).map((s) => streamId(name, s, apply.shards));
+  let ended = 0;
+  for (const workflowId of [pipelineId(name), ...streams]) if (await terminate(workflowId)) ended += 1;
+  for await (const workflowId of runningOf(client, config)) if (await terminate(workflowId)) ended += 1;
+  if (ended === 0) throw new LockstepError('LS-PIPELINE-NOT-RUNNING', 'no pipeline of this name runs');
+  return ended;
+}
+
+async function* runningOf(client: Client, { pipeline: name }: Config): AsyncIterable<string> {
   const query = `LockstepPipeline = '${name}' AND ExecutionStatus = 'Running'`;
+  for await (const { workflowId } of client.workflow.list({ query })) yield workflowId;
+}
+
+/** Streams outlive a pipeline that was terminated. Null when there was none; else what did not end in time. */
+async function drainLeftovers(client: Client, config: Config): Promise<readonly string[] | null> {
   const told: string[] = [];
-  for await (const { workflowId } of client.workflow.list({ query })) {
+  for await (const workflowId of runningOf(client, config)) {
     if (await isGone(client.workflow.getHandle(workflowId).signal(messages.drainSignal))) continue;
     told.push(workflowId);
   }
@@ -147,7 +168,7 @@ async function drainLeftovers(client: Client, { pipeline: name }: Config): Promi
 }
 
 /** The list of running workflows lags behind: one that it names may have ended. */
-async function isGone(work: Promise<void>): Promise<boolean> {
+async function isGone(work: Promise<unknown>): Promise<boolean> {
   try {
     await work;
     return false;

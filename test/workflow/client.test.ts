@@ -114,6 +114,19 @@ describe('a pipeline', () => {
     expect(status.name).toBe('COMPLETED');
     expect((await failure(client.stop())).code).toBe('LS-PIPELINE-NOT-RUNNING');
   });
+
+  it('is ended without a worker, and its streams with it', async () => {
+    const client = await open();
+    await client.start();
+    await until('streaming', async () => (await client.view())?.stage === 'streaming');
+    await rig.stopWorkers();
+    expect(await client.stopNow()).toBeGreaterThanOrEqual(4);
+    for (const id of ['', '/capture', '/apply/mongo', '/apply/redis']) {
+      const { status } = await rig.client.workflow.getHandle(`lockstep/${rig.name}${id}`).describe();
+      expect(status.name).toBe('TERMINATED');
+    }
+    expect((await failure(client.stopNow())).code).toBe('LS-PIPELINE-NOT-RUNNING');
+  });
 });
 
 describe('what cannot be done', () => {
