@@ -339,6 +339,42 @@ export const errorCodes = {
     retryable: false,
     help: 'With innodb_autoinc_lock_mode 0 or 1 a copy would lock the change log for every writer of every captured table. Set it to 2, MySQL’s default, and restart the server.',
   },
+  'LS-INGEST-FILE-MISSING': {
+    retryable: false,
+    help: 'A file to load is not there, may not be read, or a pattern matches none. Check the path. Workers read the file themselves: it must lie at the same path on a machine where one runs.',
+  },
+  'LS-INGEST-FILE-CHANGED': {
+    retryable: false,
+    help: 'A file was changed after its ingest began. Nothing more is loaded from it. Put the old content back and call again to go on; or load the new content as an ingest of its own.',
+  },
+  'LS-INGEST-FILE-BROKEN': {
+    retryable: false,
+    help: 'An archive or a Parquet file is damaged or cut short; the message tells where. Nothing was loaded if it was found before the ingest began. Fetch the file again.',
+  },
+  'LS-INGEST-FILE-FORM': {
+    retryable: false,
+    help: 'A file is not what it was taken for: another format, encoding or compression. The message names the option that says what it is.',
+  },
+  'LS-INGEST-QUOTE': {
+    retryable: false,
+    help: 'A quote that opens on the line named is never closed, so nobody can tell where its record ends. Close it, or give the file’s quote with --quote (--quote none: fields are not quoted).',
+  },
+  'LS-INGEST-RECORD': {
+    retryable: false,
+    help: 'A record is longer than any row can be. Check the line named, --quote and --delimiter.',
+  },
+  'LS-INGEST-COLUMNS': {
+    retryable: false,
+    help: 'The fields of the file do not fit the columns of the table; the message lists every one. Rename them with --columns, leave them out with --ignore, or change the table.',
+  },
+  'LS-INGEST-TABLE': {
+    retryable: false,
+    help: 'The table to load into cannot be loaded into; the message says why. --create proposes a table for a file that has none.',
+  },
+  'LS-INGEST-SPOOL': {
+    retryable: true,
+    help: 'Standard input could not be kept in a file; most often the disk is full. Free some room, or name another folder with --spool, and call again with the same input.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -20,6 +20,7 @@ const groups: Readonly<Record<string, string>> = {
   TABLE: 'Tables',
   TABLES: 'Tables',
   TRIGGERS: 'Tables',
+  INGEST: 'Ingest',
   ROW: 'Tables',
   TYPE: 'Tables',
   KAFKA: 'Kafka',

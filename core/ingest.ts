@@ -20,7 +20,7 @@ export interface Reading {
   readonly delimiter: string;
   /** One character, or null: no field is quoted. */
   readonly quote: string | null;
-  /** Whether the first record of every file names the fields. */
+  /** Whether the first record of every file names the fields; without it, `columns` does. */
   readonly header: boolean;
   /** Names of the fields in order, instead of the header's. `-` leaves a field out. */
   readonly columns: readonly string[] | null;
@@ -91,7 +91,7 @@ export const beginning: ResumePoint = { file: 0, chunk: 0, offset: 0, line: 1 };
 export interface GivenColumn {
   /** The column's name, as the table spells it. */
   readonly name: string;
-  /** The field's name in the file (CSV without header: its number from 1). */
+  /** The field's name in the file, or in `Reading.columns`. */
   readonly field: string;
 }
 
@@ -175,7 +175,7 @@ export interface FileChunk {
   readonly rows: readonly InputRow[];
   readonly rejects: readonly Reject[];
   /** The record as it stands in the file: for rows that MySQL refuses. */
-  raw(line: number): string;
+  readonly raw: (line: number) => string;
 }
 
 /**

@@ -1,0 +1,92 @@
+/**
+ * JSON values: whether MySQL can hold one exactly, and a canonical text that a value and MySQL's print of it share. MySQL sorts
+ * members, keeps the last of two with one name, and holds a number as a 64-bit integer where it is one, else as a double.
+ */
+import { Fault } from './ingestFault.js';
+import { doubleText } from './ingestNumbers.js';
+
+const notJson = new Fault('type', 'not JSON');
+const tooDeep = new Fault('range', 'JSON nested more than 100 deep');
+const unpaired = new Fault('encoding', 'half of a surrogate pair');
+const tooExact = new Fault('range', 'an integer beyond 64 bits, or a number beyond a double');
+
+/** Text that may hold an integer which a double rounds. Digits within strings are looked at more closely, nothing else. */
+const longDigits = /\d{16}/;
+const exponents = /\d[eE]\+?\d{3}/;
+
+export function jsonFault(text: string): Fault | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return notJson;
+  }
+  if (typeof value === 'object' && value !== null && deeper(value, 100)) return tooDeep;
+  if (text.includes('\\u') && !textsWhole(value)) return unpaired;
+  if ((longDigits.test(text) || exponents.test(text)) && !numbersOf(text).every(isHeld)) return tooExact;
+  return undefined;
+}
+
+function deeper(value: object, levels: number): boolean {
+  if (levels === 0) return true;
+  for (const member of Object.values(value) as unknown[]) {
+    if (typeof member === 'object' && member !== null && deeper(member, levels - 1)) return true;
+  }
+  return false;
+}
+
+const half = /\p{Surrogate}/u;
+
+function textsWhole(value: unknown): boolean {
+  if (typeof value === 'string') return !half.test(value);
+  if (typeof value !== 'object' || value === null) return true;
+  return Object.entries(value).every(([name, member]) => !half.test(name) && textsWhole(member));
+}
+
+/** Tokens of valid JSON: strings whole, then numbers. */
+const tokens = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+
+function numbersOf(text: string): string[] {
+  return (text.match(tokens) ?? []).filter((token) => !token.startsWith('"'));
+}
+
+const [least, most] = [-(2n ** 63n), 2n ** 64n - 1n];
+
+function isHeld(token: string): boolean {
+  const value = Number(token);
+  if (!Number.isFinite(value)) return false;
+  if (!/^-?\d+$/.test(token)) return true;
+  const integer = BigInt(token);
+  return (integer >= least && integer <= most) || BigInt(value) === integer;
+}
+
+/** One text for all JSON texts of one value: members sorted, numbers by value. */
+export function canonicalJson(text: string): string {
+  return canonical(JSON.parse(longDigits.test(text) ? withExactIntegers(text) : text));
+}
+
+/** Marks a number that stands as a string; no JSON text of ours begins a string with it. */
+const mark = '\0#';
+
+/** Integers that a double would round become marked strings, so that JSON.parse keeps their digits. */
+function withExactIntegers(text: string): string {
+  return text.replaceAll(tokens, (token) => {
+    if (token.startsWith('"') || !/^-?\d{16,}$/.test(token)) return token;
+    return JSON.stringify(`${mark}${BigInt(token)}`);
+  });
+}
+
+function canonical(value: unknown): string {
+  if (typeof value === 'string') return value.startsWith(mark) ? value.slice(mark.length) : JSON.stringify(value);
+  if (typeof value === 'number') return canonicalNumber(value);
+  if (value === null || typeof value === 'boolean') return String(value);
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  const members = Object.entries(value as Record<string, unknown>).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`).join(',')}}`;
+}
+
+/** `1.0` and `1` are one number; so are the two forms of a large one. −0 is 0: MySQL has it as an integer. */
+function canonicalNumber(value: number): string {
+  if (value === 0) return '0';
+  return Number.isInteger(value) ? String(BigInt(value)) : doubleText(value);
+}
