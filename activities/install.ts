@@ -4,6 +4,8 @@ import { Context } from '@temporalio/activity';
 import { LockstepError } from '../core/errors.js';
 import type { PipelineIdentity } from '../core/pipelineIdentity.js';
 import { install, type InstallDeps } from '../stages/install.js';
+import { settleShards } from '../stages/shards.js';
+import type { Store } from '../core/store.js';
 import { requestCopy } from '../stores/mysql/copies.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import type { ControlActivities } from './contract.js';
@@ -11,6 +13,7 @@ import { failingCleanly, refuseAnotherPipeline } from './run.js';
 
 export interface InstallActivityDeps extends InstallDeps {
   readonly identity: PipelineIdentity;
+  readonly stores: readonly Store[];
 }
 
 export function installActivities(deps: InstallActivityDeps): Pick<ControlActivities, 'install' | 'requestCopies'> {
@@ -23,6 +26,7 @@ export function installActivities(deps: InstallActivityDeps): Pick<ControlActivi
         const beating = setInterval(() => context.heartbeat(), 1_000);
         try {
           const { tables } = await install(deps);
+          await settleShards(deps);
           return { tables: tables.map(({ name }) => name) };
         } finally {
           clearInterval(beating);

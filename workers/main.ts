@@ -75,7 +75,7 @@ function activitiesOf(config: Config, { mysql, reader, stores }: Clients, draini
     openReader: (store) => openReader(config.kafka, { clientId: `lockstep-${config.pipeline}-${store}` }),
   });
   return {
-    control: { ...installActivities(common), ...lookActivities({ ...common, reader, stores }) },
+    control: { ...installActivities({ ...common, stores }), ...lookActivities({ ...common, reader, stores }) },
     capture: captureActivities({ ...common, version: version(), draining }),
     mongo: apply,
     redis: apply,
