@@ -45,7 +45,7 @@ export function lookActivities(deps: LookDeps): Pick<ControlActivities, 'look' |
 async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
   const { scope, copying, paused, pausedTables } = request;
   const { open, leftOut } = await settleTriggers(deps);
-  const streams = streamsOf(scope.stores, scope.shards).map((stream) => ({
+  const streams = streamsOf(scope).map((stream) => ({
     stream,
     id: streamId(scope.pipeline, stream, scope.shards),
   }));
@@ -55,7 +55,7 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
     readDueCopies(deps.mysql, request.limit + copying.length + pausedTables.length),
     findRunning([...streams, ...copies].map(({ id }) => id)),
   ]);
-  publishMetrics(Context.current().metricMeter, status);
+  publishMetrics(Context.current().metricMeter, status, sample);
   const running = new Set(workflows.map(({ id }) => id));
   return {
     status: shortened(status),

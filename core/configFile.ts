@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { Config } from './config.js';
 import { checkForms, checkOverrideShapes, formNames, type Tell } from './configOverrides.js';
 import { isOff, kafkaSection, mongoSection, mysqlSection, redisSection, temporalSection } from './configServers.js';
-import { alreadyTold, duration, group, integer, list, matching, size, text } from './configScalars.js';
+import { alreadyTold, duration, flag, group, integer, list, matching, share, size, text } from './configScalars.js';
 import { readConfigText, type ConfigText, type Mistake, type Outside } from './configText.js';
 import { LockstepError } from './errors.js';
 import { editDistance, nearest } from './suggest.js';
@@ -31,6 +31,7 @@ const sections = {
     maxBacklogRows: integer(1_000, 100_000_000).default(20_000),
     parallel: integer(1, 32).default(2),
   }).prefault({}),
+  verify: group({ sample: share().default(1), repair: flag().default(true) }).prefault({}),
 };
 
 /** Every name that may stand at the top of the file. */
@@ -98,6 +99,9 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
   const capture = check(sections.capture, raw['capture'] ?? undefined, 'capture');
   const apply = check(sections.apply, raw['apply'] ?? undefined, 'apply');
   const snapshot = check(sections.snapshot, raw['snapshot'] ?? undefined, 'snapshot');
+  const verify = isOff(raw['verify'])
+    ? { sample: 0, repair: false }
+    : check(sections.verify, raw['verify'] ?? undefined, 'verify');
 
   if (tables?.include.length === 0)
     tell('tables.include', "is empty; allowed: at least one name or pattern, such as ['*']");
@@ -108,7 +112,16 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
   if (mongo && mysql && mongo.database === undefined) checkDefaultDatabase(mysql.database, mongo.stateDatabase, tell);
   if (!pipeline || !mysql || !kafka || mongo === undefined || redis === undefined || !temporal || !tables)
     return undefined;
-  if (!overrides || !chosenForms || !changeLog || !capture || !apply || !snapshot || mongoDatabase === undefined)
+  if (
+    !overrides ||
+    !chosenForms ||
+    !changeLog ||
+    !capture ||
+    !apply ||
+    !snapshot ||
+    !verify ||
+    mongoDatabase === undefined
+  )
     return undefined;
   const { chunkTime, ...copies } = snapshot;
   return {
@@ -125,6 +138,7 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
     capture,
     apply,
     snapshot: { chunkMs: chunkTime, ...copies },
+    verify,
   };
 }
 

@@ -45,6 +45,7 @@ function config(over: Partial<Config> = {}): Config {
     capture: { batchRows: 1 },
     apply: { shards: 1 },
     snapshot: { chunkMs: 1, maxBacklogRows: 1, parallel: 2 },
+    verify: { sample: 1, repair: true },
     ...over,
   };
 }
