@@ -8,6 +8,7 @@ import type { Reader } from '../stores/kafka/reader.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { requestCopiesOf } from '../stores/mysql/incarnation.js';
 import { recordInitialised, wasInitialised } from '../stores/mysql/initialised.js';
+import { wantDefinition } from '../stores/mysql/schemaHistory.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import type { ApplyActivities } from './contract.js';
 import { refuseAnotherPipeline, runStage } from './run.js';
@@ -44,7 +45,8 @@ function stageDeps({ config, mysql, openReader }: ApplyActivityDeps, store: Stor
     store,
     openReader: () => openReader(store.name),
     wasInitialised: (shard) => wasInitialised(mysql, stateDatabase, store.name, shard),
-    recordInitialised: (shard) => recordInitialised(mysql, stateDatabase, store.name, shard, config.apply.shards),
+    recordInitialised: (shard) => recordInitialised(mysql, stateDatabase, store.name, shard),
+    wantDefinition: (hash) => wantDefinition(mysql, stateDatabase, hash),
     requestCopies: (tables) => requestCopies(mysql, tables),
   };
 }

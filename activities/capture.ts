@@ -1,6 +1,8 @@
-/** Capture: change log → Kafka, until told to end. */
+/** Capture: change log → Kafka, until told to end; beside it, an eye on the tables' definitions. */
 import type { PipelineIdentity } from '../core/pipelineIdentity.js';
 import { runCapture, type CaptureDeps } from '../stages/capture.js';
+import { nothingSeen, watchDefinitions } from '../stages/definitionWatch.js';
+import { askForLook } from './askForLook.js';
 import type { CaptureActivities } from './contract.js';
 import { refuseAnotherPipeline, runStage } from './run.js';
 
@@ -11,11 +13,22 @@ export interface CaptureActivityDeps extends CaptureDeps {
 }
 
 export function captureActivities(deps: CaptureActivityDeps): CaptureActivities {
+  // Outlives a run: what was seen before a restart of the stream is no news after it.
+  const seen = nothingSeen();
   return {
     runCapture: (scope) =>
       runStage(async ({ signal, beat }) => {
         refuseAnotherPipeline(scope.identity, deps.identity);
-        return await runCapture(deps, signal, { beat });
+        const ended = new AbortController();
+        const watching = watchDefinitions(deps, seen, AbortSignal.any([signal, ended.signal]), () =>
+          askForLook(scope.pipeline),
+        );
+        try {
+          return await runCapture(deps, signal, { beat });
+        } finally {
+          ended.abort();
+          await watching;
+        }
       }, deps.draining),
   };
 }

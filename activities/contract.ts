@@ -2,7 +2,7 @@
  * The activities as workflows see them: names, arguments, results. All of it enters histories: names, counts and codes,
  * never a row, a key value or a secret.
  */
-import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome, VerifyOutcome } from '../core/outcome.js';
+import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome } from '../core/outcome.js';
 import type { StoreName } from '../core/store.js';
 import type { Sample } from '../core/status.js';
 import type { PipelineScope } from '../workflows/messages.js';
@@ -10,6 +10,8 @@ import type { Look } from '../workflows/pipelineState.js';
 
 export interface InstallResult {
   readonly tables: readonly string[];
+  /** Tables that changed and that their policy pauses until they are resumed. */
+  readonly held?: readonly string[];
 }
 
 export interface LookRequest {
@@ -31,12 +33,6 @@ export interface ApplyRequest {
   readonly pausedTables: readonly string[];
 }
 
-export interface VerifyRequest {
-  readonly scope: PipelineScope;
-  readonly store: StoreName;
-  readonly shard: number;
-}
-
 export interface CopyRequest {
   readonly scope: PipelineScope;
   readonly table: string;
@@ -49,6 +45,8 @@ export interface ControlActivities {
   look(request: LookRequest): Promise<Look>;
   /** Makes copies due, durably, each with a new run. Null: every table. */
   requestCopies(scope: PipelineScope, tables: readonly string[] | null): Promise<void>;
+  /** The stores may follow what changed of these tables, durably. */
+  releaseTables(scope: PipelineScope, tables: readonly string[]): Promise<void>;
   /** Which of these workflows run. */
   running(ids: readonly string[]): Promise<readonly string[]>;
 }
@@ -61,11 +59,6 @@ export interface CaptureActivities {
 /** Queues `mongo` and `redis`. */
 export interface ApplyActivities {
   runApply(request: ApplyRequest): Promise<ApplyStageOutcome>;
-}
-
-/** Queues `mongo` and `redis`. */
-export interface VerifyActivities {
-  runVerify(request: VerifyRequest): Promise<VerifyOutcome>;
 }
 
 /** Queue `ingest`. */

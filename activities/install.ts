@@ -4,19 +4,19 @@ import { Context } from '@temporalio/activity';
 import { LockstepError } from '../core/errors.js';
 import type { PipelineIdentity } from '../core/pipelineIdentity.js';
 import { install, type InstallDeps } from '../stages/install.js';
-import { settleShards } from '../stages/shards.js';
-import type { Store } from '../core/store.js';
 import { requestCopy } from '../stores/mysql/copies.js';
+import { releaseHeld } from '../stores/mysql/schemaHistory.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import type { ControlActivities } from './contract.js';
 import { failingCleanly, refuseAnotherPipeline } from './run.js';
 
 export interface InstallActivityDeps extends InstallDeps {
   readonly identity: PipelineIdentity;
-  readonly stores: readonly Store[];
 }
 
-export function installActivities(deps: InstallActivityDeps): Pick<ControlActivities, 'install' | 'requestCopies'> {
+export function installActivities(
+  deps: InstallActivityDeps,
+): Pick<ControlActivities, 'install' | 'requestCopies' | 'releaseTables'> {
   return {
     install: (scope) =>
       failingCleanly(async () => {
@@ -25,9 +25,8 @@ export function installActivities(deps: InstallActivityDeps): Pick<ControlActivi
         // Waiting for a table's metadata lock takes longer than a heartbeat may be missing.
         const beating = setInterval(() => context.heartbeat(), 1_000);
         try {
-          const { tables } = await install(deps);
-          await settleShards(deps);
-          return { tables: tables.map(({ name }) => name) };
+          const { tables, held } = await install(deps);
+          return { tables: tables.map(({ name }) => name), ...(held.length === 0 ? {} : { held }) };
         } finally {
           clearInterval(beating);
         }
@@ -36,6 +35,11 @@ export function installActivities(deps: InstallActivityDeps): Pick<ControlActivi
       failingCleanly(async () => {
         refuseAnotherPipeline(scope.identity, deps.identity);
         await requestCopies(deps, tables);
+      }),
+    releaseTables: (scope, tables) =>
+      failingCleanly(async () => {
+        refuseAnotherPipeline(scope.identity, deps.identity);
+        await releaseHeld(deps.mysql, deps.mysql.config.stateDatabase, tables);
       }),
   };
 }

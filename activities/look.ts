@@ -9,6 +9,8 @@ import type { OpenProblem, PipelineStatus } from '../core/status.js';
 import { snapshotId, streamId, streamsOf } from '../core/workflowNames.js';
 import { problemOf, warning } from '../core/problem.js';
 import { observe, type ObserveDeps } from '../stages/observe.js';
+import type { HeldTable } from '../stages/heldTables.js';
+import { prepareStores } from '../stages/tableForms.js';
 import { watchTriggers } from '../stages/watch.js';
 import { readDueCopies } from '../stores/mysql/dueCopies.js';
 import type { Look } from '../workflows/pipelineState.js';
@@ -44,8 +46,9 @@ export function lookActivities(deps: LookDeps): Pick<ControlActivities, 'look' |
 
 async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
   const { scope, copying, paused, pausedTables } = request;
-  const { open, leftOut } = await settleTriggers(deps);
-  const streams = streamsOf(scope).map((stream) => ({
+  const isPaused = (table: string): boolean => paused || pausedTables.includes(table);
+  const { open, leftOut, held } = await settleTriggers(deps, isPaused);
+  const streams = streamsOf(scope.stores, scope.shards).map((stream) => ({
     stream,
     id: streamId(scope.pipeline, stream, scope.shards),
   }));
@@ -55,7 +58,7 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
     readDueCopies(deps.mysql, request.limit + copying.length + pausedTables.length),
     findRunning([...streams, ...copies].map(({ id }) => id)),
   ]);
-  publishMetrics(Context.current().metricMeter, status, sample);
+  publishMetrics(Context.current().metricMeter, status);
   const running = new Set(workflows.map(({ id }) => id));
   return {
     status: shortened(status),
@@ -66,25 +69,39 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
     uncopied: status.tables.filter((table) => !isCopied(table)).length,
     missingStreams: streams.filter(({ id }) => !running.has(id)).map(({ stream }) => stream),
     missingCopies: copies.filter(({ id }) => !running.has(id)).map(({ table }) => table),
+    ...(held === null ? {} : { held }),
   };
 }
 
+interface SettledTriggers {
+  readonly open: readonly OpenProblem[];
+  readonly leftOut: readonly OpenProblem[];
+  /** Null: not known. */
+  readonly held: readonly string[] | null;
+}
+
 /** Triggers are put right; what stays open is told. What stops the check must not hide everything else. */
-async function settleTriggers(deps: LookDeps): Promise<Record<'open' | 'leftOut', readonly OpenProblem[]>> {
+async function settleTriggers(deps: LookDeps, isPaused: (table: string) => boolean): Promise<SettledTriggers> {
   try {
-    const { problems, suspended, leftOut } = await watchTriggers(deps);
+    const { problems, suspended, leftOut, held } = await watchTriggers({ ...deps, isPaused });
+    const unprepared = await prepareStores(deps, isPaused);
     // What the configuration itself leaves out is no news.
     const named = leftOut.filter(({ reason }) => reason !== 'excluded' && reason !== 'ghost-table');
     return {
-      open: suspended === null ? problems : [suspended, ...problems],
+      open: [...(suspended === null ? [] : [suspended]), ...problems, ...held.map(openProblem), ...unprepared],
       leftOut: named.map(({ table, explanation }) => ({
         ...warning('LS-TABLE-LEFT-OUT', `table ${table} is left out: ${explanation}`),
         table,
       })),
+      held: held.map(({ table }) => table),
     };
   } catch (error) {
-    return { open: [problemOf(error)], leftOut: [] };
+    return { open: [problemOf(error)], leftOut: [], held: null };
   }
+}
+
+function openProblem({ table, problem }: HeldTable): OpenProblem {
+  return { ...problem, table };
 }
 
 function shortened(status: PipelineStatus): PipelineStatus {

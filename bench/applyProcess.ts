@@ -20,6 +20,7 @@ async function serve(store: Store): Promise<void> {
       openReader: () => openReader(config.kafka),
       wasInitialised: () => Promise.resolve(false),
       recordInitialised: () => Promise.resolve(),
+      wantDefinition: () => Promise.resolve(true),
       requestCopies: () => Promise.reject(new Error('nothing was to be lost here')),
     },
     { shard: 0, pausedTables: [] },

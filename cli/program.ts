@@ -6,6 +6,7 @@ import { exitCodeOf, failureText, type ExitCode } from './failure.js';
 import { addInit } from './init.js';
 import { addPause, addResume } from './pause.js';
 import { addResync } from './resync.js';
+import { addSchema } from './schema.js';
 import { addStart } from './start.js';
 import { addStatus } from './status.js';
 import { addStop } from './stop.js';
@@ -53,6 +54,7 @@ function buildProgram(): Command {
     addStatus,
     addWait,
     addResync,
+    addSchema,
     addUninstall,
   ];
   for (const add of commands) add(program);

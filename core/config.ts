@@ -1,5 +1,6 @@
 /** The configuration after validation: every default filled in, every secret resolved. Never logged, never in a history. */
 import type { FormSettings } from './forms.js';
+import type { SchemaPolicy } from './schemaPolicy.js';
 import type { StoreName } from './store.js';
 
 export interface TlsOptions {
@@ -63,9 +64,19 @@ export interface TemporalConfig {
 export interface TableOverride {
   readonly redis?: { readonly layout?: 'json' | 'hash'; readonly ttlMs?: number | null };
   readonly mongo?: { readonly collection?: string };
+  readonly schema?: Partial<SchemaConfig>;
   /** For the table's columns, and for single ones by name. */
   readonly forms?: FormSettings;
   readonly columns?: Readonly<Record<string, FormSettings>>;
+}
+
+/** How the stores keep up with the tables' definitions. */
+export interface SchemaConfig {
+  readonly policy: SchemaPolicy;
+  /** What MongoDB does with a document of another writer that does not fit: apply itself is never held up. */
+  readonly validators: 'error' | 'warn' | 'off';
+  /** `mirror`: MongoDB gets MySQL's secondary indexes, unique ones as plain ones. */
+  readonly indexes: 'mirror' | 'off';
 }
 
 export interface Config {
@@ -77,13 +88,13 @@ export interface Config {
   readonly temporal: TemporalConfig;
   readonly tables: { readonly include: readonly string[]; readonly exclude: readonly string[] };
   readonly overrides: Readonly<Record<string, TableOverride>>;
+  /** Absent: `evolve`, validators that refuse, no indexes. */
+  readonly schema?: SchemaConfig;
   /** For every table; what is absent is in its type's own form. */
   readonly forms?: FormSettings;
   readonly changeLog: { readonly maxBytes: number };
   readonly capture: { readonly batchRows: number };
   readonly apply: { readonly shards: number };
-  /** sample: share of the changes that are verified, 0 … 1. repair: what is found wrong is logged again. */
-  readonly verify: { readonly sample: number; readonly repair: boolean };
   readonly snapshot: { readonly chunkMs: number; readonly maxBacklogRows: number; readonly parallel: number };
 }
 

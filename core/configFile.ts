@@ -4,9 +4,9 @@
  */
 import { z } from 'zod';
 import type { Config } from './config.js';
-import { checkForms, checkOverrideShapes, formNames, type Tell } from './configOverrides.js';
+import { checkForms, checkOverrideShapes, formNames, schemaSection, type Tell } from './configOverrides.js';
 import { isOff, kafkaSection, mongoSection, mysqlSection, redisSection, temporalSection } from './configServers.js';
-import { alreadyTold, duration, flag, group, integer, list, matching, share, size, text } from './configScalars.js';
+import { alreadyTold, duration, group, integer, list, matching, size, text } from './configScalars.js';
 import { readConfigText, type ConfigText, type Mistake, type Outside } from './configText.js';
 import { LockstepError } from './errors.js';
 import { editDistance, nearest } from './suggest.js';
@@ -23,6 +23,7 @@ const sections = {
   redis: redisSection,
   temporal: temporalSection.prefault({}),
   tables: group({ include: patterns.prefault(['*']), exclude: patterns.prefault([]) }).prefault({}),
+  schema: schemaSection,
   changeLog: group({ maxBytes: size(16 * 1024 ** 2, 1024 ** 5, 'at least 16MB').default(10 * 1024 ** 3) }).prefault({}),
   capture: group({ batchRows: integer(1, 10_000).default(2_000) }).prefault({}),
   apply: group({ shards: integer(1, 64).default(1) }).prefault({}),
@@ -31,7 +32,6 @@ const sections = {
     maxBacklogRows: integer(1_000, 100_000_000).default(20_000),
     parallel: integer(1, 32).default(2),
   }).prefault({}),
-  verify: group({ sample: share().default(1), repair: flag().default(true) }).prefault({}),
 };
 
 /** Every name that may stand at the top of the file. */
@@ -95,13 +95,11 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
   const tables = check(sections.tables, raw['tables'] ?? undefined, 'tables');
   const overrides = checkOverrideShapes(raw['overrides'], check, tell);
   const chosenForms = checkForms(raw, check);
+  const schema = check(sections.schema, raw['schema'] ?? undefined, 'schema');
   const changeLog = check(sections.changeLog, raw['changeLog'] ?? undefined, 'changeLog');
   const capture = check(sections.capture, raw['capture'] ?? undefined, 'capture');
   const apply = check(sections.apply, raw['apply'] ?? undefined, 'apply');
   const snapshot = check(sections.snapshot, raw['snapshot'] ?? undefined, 'snapshot');
-  const verify = isOff(raw['verify'])
-    ? { sample: 0, repair: false }
-    : check(sections.verify, raw['verify'] ?? undefined, 'verify');
 
   if (tables?.include.length === 0)
     tell('tables.include', "is empty; allowed: at least one name or pattern, such as ['*']");
@@ -115,11 +113,11 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
   if (
     !overrides ||
     !chosenForms ||
+    !schema ||
     !changeLog ||
     !capture ||
     !apply ||
     !snapshot ||
-    !verify ||
     mongoDatabase === undefined
   )
     return undefined;
@@ -134,11 +132,11 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
     tables,
     overrides,
     forms: chosenForms,
+    schema,
     changeLog,
     capture,
     apply,
     snapshot: { chunkMs: chunkTime, ...copies },
-    verify,
   };
 }
 

@@ -4,6 +4,7 @@ import type { TableOverride } from './config.js';
 import { given, isOff } from './configServers.js';
 import { duration, group, oneOf, scalar, text } from './configScalars.js';
 import { formChoices, type FormSettings } from './forms.js';
+import { schemaPolicies } from './schemaPolicy.js';
 
 /** Checks a value by its schema, telling what is wrong with it; undefined then. */
 export type Check = <T>(schema: z.ZodType<T>, value: unknown, path: string) => T | undefined;
@@ -34,15 +35,34 @@ export const formNames = Object.keys(forms);
 
 const columnForms = group(forms).transform((settings) => given(settings));
 
+/** How the stores follow the tables' definitions: for all of them, or for one. */
+const schemaChoices = {
+  policy: oneOf(...schemaPolicies),
+  validators: oneOf('error', 'warn', 'off'),
+  indexes: oneOf('mirror', 'off'),
+};
+
+export const schemaSection = group({
+  policy: schemaChoices.policy.default('evolve'),
+  validators: schemaChoices.validators.default('error'),
+  indexes: schemaChoices.indexes.default('off'),
+}).prefault({});
+
 const override = group({
   redis: group({ layout: oneOf('json', 'hash').optional(), ttl: ttl.optional() }).optional(),
   mongo: group({ collection: collection.optional() }).optional(),
+  schema: group({
+    policy: schemaChoices.policy.optional(),
+    validators: schemaChoices.validators.optional(),
+    indexes: schemaChoices.indexes.optional(),
+  }).optional(),
   ...forms,
   columns: z.unknown().optional(),
-}).transform(({ redis, mongo, int64, json, datetime, boolean }): TableOverride =>
+}).transform(({ redis, mongo, schema, int64, json, datetime, boolean }): TableOverride =>
   given({
     redis: redis === undefined ? undefined : given({ layout: redis.layout, ttlMs: redis.ttl }),
     mongo: mongo === undefined ? undefined : given({ collection: mongo.collection }),
+    schema: schema === undefined ? undefined : given(schema),
     ...overridden(given({ int64, json, datetime, boolean })),
   }),
 );
@@ -58,7 +78,7 @@ export function checkOverrideShapes(raw: unknown, check: Check, tell: Tell): Rec
   if (typeof raw !== 'object' || Array.isArray(raw)) {
     tell(
       'overrides',
-      'is no group of settings; allowed: table names, each with redis, mongo, columns and forms such as int64',
+      'is no group of settings; allowed: table names, each with redis, mongo, schema, columns and forms such as int64',
     );
     return undefined;
   }

@@ -185,7 +185,7 @@ export const errorCodes = {
   },
   'LS-APPLY-DEFINITION': {
     retryable: true,
-    help: 'An event cites a table definition that the definitions topic does not hold. Apply waits. If the topic was deleted, restart capture: it publishes every definition again before its next event.',
+    help: 'An event cites a table definition that the definitions topic does not hold, because the topic was deleted or cut. Apply waits, and capture publishes the definition again within seconds; it must run for that. If MySQL does not know the definition either, the state database was replaced: resync the tables, or begin again with another `kafka.topicPrefix`.',
   },
   'LS-STORE-CLAIMED': {
     retryable: false,
@@ -326,6 +326,18 @@ export const errorCodes = {
   'LS-KEYS-PARKED': {
     retryable: false,
     help: 'Values of these keys cannot be stored (too large, or not readable); the stores keep their last good content and everything else goes on. `status --json` names the reasons; change or remove the rows, and they come back by themselves.',
+  },
+  'LS-SCHEMA-HELD': {
+    retryable: false,
+    help: 'A table changed, and its policy (`schema.policy: pause`) has the stores leave it alone until somebody has looked: `lockstep schema` shows the change, `lockstep resume TABLE` lets the stores follow it. Capture goes on meanwhile, nothing is lost.',
+  },
+  'LS-SCHEMA-STORE': {
+    retryable: true,
+    help: 'A validator or an index in MongoDB could not be brought to what the table asks for; data are not affected. It is tried again every few seconds. Give the user the role dbAdmin on mongo.database, or set `schema.validators: off`.',
+  },
+  'LS-SCHEMA-APPLY': {
+    retryable: false,
+    help: '`schema apply` stopped; the message says at which statement and why. What ran before stays, triggers and stores follow it. Correct the file behind that statement, or what stands in its way, and call it again: it goes on where it stopped.',
   },
   'LS-CHANGE-LOG-GROWS': {
     retryable: true,

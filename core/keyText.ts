@@ -60,6 +60,20 @@ function isBare(column: Column): boolean {
   }
 }
 
+const bareForm = /^(?:-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false)$/;
+
+/** Whether a text that was made from something found in a store can be a key of this definition. */
+export function isKeyText(definition: Definition, key: string): boolean {
+  let parts: readonly string[];
+  try {
+    parts = keyParts(definition, Buffer.from(key));
+  } catch {
+    // No JSON object, or one without these names.
+    return false;
+  }
+  return keyColumns(definition).every((column, i) => !isBare(column) || bareForm.test(parts[i] ?? ''));
+}
+
 /** The way back: parts as `keyParts` gives them → key text. */
 export function keyTextOf(definition: Definition, parts: readonly string[]): string {
   const members = keyColumns(definition).map((column, i) => {

@@ -12,7 +12,7 @@ export function tableTopic(prefix: string, database: string, table: string): str
   return `${prefix}.${topicPart(database)}.${topicPart(table)}`;
 }
 
-export type OwnTopic = 'state' | 'definitions' | 'parked';
+export type OwnTopic = 'state' | 'definitions' | 'schema' | 'parked';
 
 /** A database of the source cannot collide with it: the part after `lockstep.` has no further dot-separated table of that name. */
 export function ownTopic(prefix: string, topic: OwnTopic): string {

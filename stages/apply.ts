@@ -84,7 +84,7 @@ class Run {
     this.#hooks = hooks;
     this.#reader = deps.openReader();
     this.#definitionsReader = deps.openReader();
-    this.#definitions = new Definitions(this.#definitionsReader, deps.config);
+    this.#definitions = new Definitions(this.#definitionsReader, deps.config, deps.wantDefinition);
   }
 
   beat(): void {

@@ -24,11 +24,13 @@ export class Definitions {
   offset = 0;
   readonly #reader: Reader;
   readonly #config: Config;
+  readonly #want: (hash: DefinitionHash) => Promise<boolean>;
   readonly #landings = new Map<DefinitionHash, Landing>();
   readonly #tables = new Map<string, string>();
 
   /** The reader is this object's own: it is not shared with another fetch. */
-  constructor(reader: Reader, config: Config) {
+  constructor(reader: Reader, config: Config, want: (hash: DefinitionHash) => Promise<boolean>) {
+    this.#want = want;
     this.#reader = reader;
     this.#config = config;
     this.partition = partitionName(ownTopic(config.kafka.topicPrefix, 'definitions'), 0);
@@ -50,7 +52,13 @@ export class Definitions {
   async require(hash: DefinitionHash): Promise<Landing> {
     const known = this.#landings.get(hash) ?? (await this.#readUntil(hash));
     if (known !== undefined) return known;
-    throw new LockstepError('LS-APPLY-DEFINITION', `the definitions topic holds no definition ${hash}`, {
+    // A topic that was made anew begins below where this one was read up to.
+    this.offset = 0;
+    const found = await this.#readUntil(hash);
+    if (found !== undefined) return found;
+    const asked = await this.#want(hash);
+    const next = asked ? 'capture was asked to publish it again' : 'MySQL does not know it either';
+    throw new LockstepError('LS-APPLY-DEFINITION', `the definitions topic holds no definition ${hash}: ${next}`, {
       details: { definition: hash },
     });
   }

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CaptureOutcome } from '../core/outcome.js';
 import type { PartitionName } from '../core/position.js';
 import type { FreedKey, RowName, StateRecord } from '../core/stateRecord.js';
+import { sameAddress } from '../stores/kafka/client.js';
 import type { PartitionRecords } from '../stores/kafka/producer.js';
 import {
   hasRows,
@@ -25,6 +26,7 @@ import { planBatch, twinDistance, type BatchPlan, type Change } from './captureB
 import { afterRead, afterTransactions, noFloor, type Floor } from './captureFloor.js';
 import { pauseMs } from './capturePace.js';
 import { completeRows } from './captureRows.js';
+import { publishSchema } from './captureSchema.js';
 import { startRelay, stateRecords, type CaptureDeps, type Relay } from './captureStart.js';
 
 export type { CaptureDeps } from './captureStart.js';
@@ -65,6 +67,8 @@ const mostRuns = 64;
 const mostBlocked = 20_000;
 const upkeepMs = 1_000;
 const fullReadMs = 60_000;
+/** How long a change of a table may wait for its topic. */
+const schemaMs = 2_000;
 
 class RunningRelay {
   readonly #relay: Relay;
@@ -84,6 +88,7 @@ class RunningRelay {
   /** Rows a look asks for: fewer while they are large, so that what the budget leaves out is not read again and again. */
   #limit: number;
   #upkeepAt = 0;
+  #schemaAt = 0;
   #fullReadAt = Date.now() + fullReadMs;
 
   constructor(relay: Relay, pulse: Pulse) {
@@ -107,7 +112,7 @@ class RunningRelay {
       const rows = await this.#look(emptyLooks > 1);
       emptyLooks = rows === 0 ? emptyLooks + 1 : 0;
       if (rows === 'fenced') return { kind: 'fenced' };
-      await this.#maintain();
+      if (!(await this.#maintain())) return { kind: 'fenced' };
       const pause = pauseMs({ rows, limit, elapsedMs: performance.now() - began, emptyLooks });
       if (pause > 0) await sleep(pause);
     }
@@ -234,10 +239,10 @@ class RunningRelay {
     return seqRuns([...this.#blocked, ...rows].sort((a, b) => a.seq - b.seq));
   }
 
-  /** Beside the work: what is due once a second or a minute. */
-  async #maintain(): Promise<void> {
+  /** Beside the work: what is due once a second or a minute. False when another producer has taken over. */
+  async #maintain(): Promise<boolean> {
     const now = Date.now();
-    if (now < this.#upkeepAt) return;
+    if (now < this.#upkeepAt) return true;
     this.#upkeepAt = now + upkeepMs;
     const { session, second } = this.#relay;
     if (this.#blocked.length > 0) {
@@ -251,6 +256,10 @@ class RunningRelay {
       this.#floor = noFloor;
       await forgetOldMarkers(session, this.#stateDatabase, 1);
     }
+    if (now < this.#schemaAt) return true;
+    this.#schemaAt = now + schemaMs;
+    const { config, dial = sameAddress } = this.#relay.deps;
+    return publishSchema({ config, queries: session, dial }, this.#relay.producer, now);
   }
 
   async #raiseFloor(): Promise<void> {

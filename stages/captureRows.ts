@@ -6,6 +6,7 @@ import { codeOf, describeError } from '../core/errors.js';
 import { finishRowJson } from '../core/rowJson.js';
 import { readImages, type LogRow } from '../stores/mysql/changeLog.js';
 import type { Queries } from '../stores/mysql/connection.js';
+import { atKeyText, keysAt } from '../stores/mysql/keyLookup.js';
 import { readRowByKey, type Found } from '../stores/mysql/rowByKey.js';
 import { canFit, tooLarge, type Change, type Route } from './captureBatch.js';
 
@@ -99,10 +100,22 @@ async function readAgain(source: RowSource, row: LogRow, route: Route): Promise<
   }
 }
 
-/** A table that was altered or dropped under its triggers is its own trouble: the next copy of it brings the key back. */
+/**
+ * A table that was altered or dropped under its triggers is its own trouble: the next copy of it brings the key back. A copy
+ * brings no deletes, so whether the row is there at all is still asked, of the key alone.
+ */
 async function lookAtRow(source: RowSource, row: LogRow, route: Route): Promise<Found | { readonly kind: 'altered' }> {
   try {
     return await readRowByKey(source.queries, route.definition, row.key);
+  } catch (error) {
+    if (codeOf(error) === 'LS-MYSQL-UNREACHABLE') throw error;
+  }
+  try {
+    const key = row.key.toString('utf8');
+    const condition = atKeyText(route.definition, key);
+    if (condition === null) return { kind: 'altered' };
+    const there = await keysAt(source.queries, route.definition, condition, '');
+    return { kind: there.includes(key) ? 'altered' : 'gone' };
   } catch (error) {
     if (codeOf(error) === 'LS-MYSQL-UNREACHABLE') throw error;
     return { kind: 'altered' };

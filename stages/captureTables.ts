@@ -3,7 +3,7 @@
  * a definition is in the definitions topic, committed, before the first event that needs them.
  */
 import type { Config } from '../core/config.js';
-import { canonicalDefinition, definitionHash, type Definition, type DefinitionHash } from '../core/definition.js';
+import { definitionHash, type Definition, type DefinitionHash } from '../core/definition.js';
 import { connectSchemas } from '../core/connectSchema.js';
 import { recordForm } from '../core/envelope.js';
 import { LockstepError } from '../core/errors.js';
@@ -14,6 +14,7 @@ import { dataTopic, ensureTopics, ownTopics, type TopicFacts } from '../stores/k
 import type { Queries } from '../stores/mysql/connection.js';
 import { readDefinition } from '../stores/mysql/state.js';
 import type { Route } from './captureBatch.js';
+import { definitionRecord } from './captureSchema.js';
 
 export interface Tables {
   /** Null when no such definition was ever committed. */
@@ -119,11 +120,7 @@ class KnownTables implements Tables {
 
   async #publish(definitions: readonly Definition[], producer: Producer, now: number): Promise<boolean> {
     const { kafka } = this.#source.config;
-    const records = definitions.map((definition) => ({
-      key: Buffer.from(definitionHash(definition)),
-      value: Buffer.from(canonicalDefinition(definition)),
-      header: null,
-    }));
+    const records = definitions.flatMap(definitionRecord);
     const topic = ownTopic(kafka.topicPrefix, 'definitions');
     const { maxMessageBytes } = this.#facts.get(topic) ?? { maxMessageBytes: kafka.maxMessageBytes };
     const published = await producer.publish([{ topic, partition: 0, maxBatchBytes: maxMessageBytes, records }], now);

@@ -13,11 +13,14 @@ import { checkMysql } from '../stores/mysql/check.js';
 import { requestCopy } from '../stores/mysql/copies.js';
 import type { LeftOut } from '../stores/mysql/eligibility.js';
 import { migrate, stateDatabaseIsOurs } from '../stores/mysql/migrate.js';
+import { readSchemas } from '../stores/mysql/schemaHistory.js';
 import { readServer } from '../stores/mysql/server.js';
 import { adoptServer, claimMeta, readCapturedTables, readMeta, type Meta } from '../stores/mysql/state.js';
 import { foreignTriggers } from '../stores/mysql/triggerState.js';
+import { heldTables } from './heldTables.js';
+import { noticesOf, recordNotices } from './schemaNotices.js';
 import { planTables, type Source } from './tablePlan.js';
-import { readPlan, readSource, settleTables, type TableProblem, type TablesDeps } from './tables.js';
+import { planOf, readPlan, readSource, settleTables, type TableProblem, type TablesDeps } from './tables.js';
 
 export interface InstallDeps extends TablesDeps {
   /** Accepts a server with another server_uuid as the source from now on; every table is copied again. */
@@ -40,6 +43,8 @@ export interface InstallReport {
   readonly removed: readonly string[];
   /** Tables whose triggers are not in place yet; the continuous check goes on trying. */
   readonly problems: readonly TableProblem[];
+  /** Tables that changed and that the stores leave alone until they are resumed. */
+  readonly held: readonly string[];
 }
 
 export async function install(deps: InstallDeps): Promise<InstallReport> {
@@ -49,9 +54,16 @@ export async function install(deps: InstallDeps): Promise<InstallReport> {
   const serverUuid = await claim(deps);
   const settled = await settle(deps);
   const { leftOut } = await readPlan(deps);
+  const held = (await heldTables(mysql)).map(({ table }) => table);
   const tables = await readCapturedTables(mysql, config.mysql.stateDatabase);
   const topic = (name: string): string => tableTopic(config.kafka.topicPrefix, config.mysql.database, name);
-  return { serverUuid, tables: tables.map((table) => ({ ...table, topic: topic(table.name) })), leftOut, ...settled };
+  return {
+    serverUuid,
+    tables: tables.map((table) => ({ ...table, topic: topic(table.name) })),
+    leftOut,
+    held,
+    ...settled,
+  };
 }
 
 /** Throws one error that names everything; nothing has been written then. */
@@ -155,8 +167,14 @@ async function adopt({ config, mysql }: TablesDeps, serverUuid: string): Promise
 /** Tables that change while they are settled are looked at again. */
 async function settle(deps: InstallDeps): Promise<Pick<InstallReport, 'removed' | 'problems'>> {
   const removed: string[] = [];
+  // Nothing streams into a table that is held: what is due for it is prepared at once.
+  const settling = { ...deps, isPaused: () => true };
+  const firstTime = (await readSchemas(deps.mysql, deps.config.mysql.stateDatabase)).size === 0;
   for (let round = 0; ; round++) {
-    const settled = await settleTables(deps, await readPlan(deps), deps.beat);
+    const source = await readSource(settling);
+    const plan = planOf(settling, source);
+    await recordNotices(deps.mysql, noticesOf(source, plan, deps.config, firstTime));
+    const settled = await settleTables(settling, plan, deps.beat);
     removed.push(...settled.removed);
     if (round === 3 || settled.problems.length > 0 || settled.changed.length === 0) {
       return { removed, problems: settled.problems };

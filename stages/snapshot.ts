@@ -8,8 +8,10 @@ import type { CopyOutcome } from '../core/outcome.js';
 import { moveCopy, readCopy, type Copy } from '../stores/mysql/copies.js';
 import { estimateRows } from '../stores/mysql/copyRows.js';
 import { errorNumber } from '../stores/mysql/failure.js';
+import { readOldKeys } from '../stores/mysql/oldKeys.js';
 import { readCapturedTables, readDefinition } from '../stores/mysql/state.js';
 import { asCopyOwner, isPassing, Superseded, type CopyContext, type Hooks, type SnapshotDeps } from './copyState.js';
+import { removeOldKeys } from './oldKeys.js';
 import { removeOrphans, storesHoldKeys } from './orphans.js';
 import { copyRows } from './snapshotRows.js';
 import { copySkipped } from './snapshotSkipped.js';
@@ -72,6 +74,9 @@ async function carryOn(deps: SnapshotDeps, context: CopyContext): Promise<CopyOu
       case 'needed':
         await begin(deps, context, copy);
         break;
+      case 'old-keys':
+        await removeOldKeys(context, deps.stores);
+        break;
       case 'rows':
         await copyRows(context);
         break;
@@ -97,9 +102,10 @@ async function begin(deps: SnapshotDeps, context: CopyContext, { reason }: Copy)
   // Of a table that was captured before, keys may be on their way to a store that holds none yet.
   const lookForOrphans = reason !== 'new-table' || (await storesHoldKeys(context, deps.stores));
   const rowsEstimated = await estimateRows(session, definition);
-  await asCopyOwner(context, 'needed', (queries) =>
-    moveCopy(queries, stateDatabase, tableId, { phase: 'rows', rowsEstimated, lookForOrphans }),
-  );
+  await asCopyOwner(context, 'needed', async (queries) => {
+    const phase = (await readOldKeys(queries, stateDatabase, tableId)).length > 0 ? 'old-keys' : 'rows';
+    await moveCopy(queries, stateDatabase, tableId, { phase, rowsEstimated, lookForOrphans });
+  });
 }
 
 /** Unknown column, unknown table: the continuous check will notice it too, and supersede this run or forget the table. */

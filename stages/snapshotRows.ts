@@ -69,7 +69,7 @@ async function logChunk(
 }
 
 /** Back-pressure: a copy writes faster than capture reads, and live changes queue behind it. */
-async function untilCaptureKeepsUp(context: CopyContext, from: number): Promise<number> {
+export async function untilCaptureKeepsUp(context: CopyContext, from: number): Promise<number> {
   const { session, stateDatabase, config, signal } = context;
   for (let oldest = from; ;) {
     const backlog = await backlogSpan(session, stateDatabase, oldest);

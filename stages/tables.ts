@@ -9,10 +9,16 @@ import type { Config } from '../core/config.js';
 import { definitionHash, type Definition } from '../core/definition.js';
 import { LockstepError } from '../core/errors.js';
 import { withForms } from '../core/forms.js';
-import { problemOf, type Problem } from '../core/problem.js';
+import { problem, problemOf, type Problem } from '../core/problem.js';
+import { policyOf } from '../core/schemaPolicy.js';
+import { targetOf } from '../core/target.js';
 import type { Mysql, Queries, Session } from '../stores/mysql/connection.js';
 import { readCopies, readCopy, releaseCopy, requestCopy, type CopyReason } from '../stores/mysql/copies.js';
 import { readTables } from '../stores/mysql/definitions.js';
+import { changesKey } from '../stores/mysql/definitionChange.js';
+import { errorNumber } from '../stores/mysql/failure.js';
+import { addOldKey } from '../stores/mysql/oldKeys.js';
+import { readSchemas, type KnownSchema } from '../stores/mysql/schemaHistory.js';
 import { readServer } from '../stores/mysql/server.js';
 import {
   readCapturedTables,
@@ -29,15 +35,18 @@ import {
   triggerSession,
   withExactBodies,
 } from '../stores/mysql/triggerInstall.js';
-import { compareTriggers, type InstalledTrigger } from '../stores/mysql/triggerState.js';
+import { compareTriggers, isSettled, type InstalledTrigger } from '../stores/mysql/triggerState.js';
+import { takeTable, leaveTable } from '../stores/mysql/tableLock.js';
 import { dropTrigger, triggersOf, type TriggerScope } from '../stores/mysql/triggers.js';
-import { planTables, type Source, type TablePlan, type TableWork } from './tablePlan.js';
+import { planTables, wantedDefinition, type Source, type TablePlan, type TableWork } from './tablePlan.js';
 
 export interface TablesDeps {
   readonly config: Config;
   readonly mysql: Mysql;
   /** How long one table's triggers are tried for; then the table is reported, and the next look tries again. */
   readonly patienceMs?: number;
+  /** Whether the stores leave the table alone at present; none by default. */
+  readonly isPaused?: (table: string) => boolean;
 }
 
 const defaultPatienceMs = 5_000;
@@ -52,30 +61,39 @@ export async function readSource({ config, mysql }: TablesDeps): Promise<Source>
   }));
   const captured = await readCapturedTables(mysql, stateDatabase);
   const { account: definer } = await readServer(mysql);
-  const ids = new Map(captured.map((table) => [table.name, table.id]));
+  const installed = captured.length > 0;
+  const schemas = installed ? await readSchemas(mysql, stateDatabase) : new Map<string, KnownSchema>();
+  const current = new Set(tables.map(({ definition }) => definitionHash(definition)));
+  const cited = [...captured, ...schemas.values()].flatMap(({ definition }) => definition ?? []);
+  const outdated = [...new Set(cited)].filter((hash) => !current.has(hash));
+  const definitions = await readDefinitionsOf(mysql, stateDatabase, outdated);
+  const byName = new Map(captured.map((table) => [table.name, table]));
   const triggers = new Map<string, readonly InstalledTrigger[]>(listed);
   for (const { definition } of tables) {
-    const tableId = ids.get(definition.table);
+    const table = byName.get(definition.table);
     const found = listed.get(definition.table);
-    if (tableId === undefined || found === undefined) continue;
-    const expected = triggersOf(definition, { stateDatabase, tableId, definer });
+    if (table === undefined || found === undefined) continue;
+    const policy = policyOf(definition.table, config);
+    const wanted = wantedDefinition(definition, definitions.get(table.definition), policy);
+    const expected = triggersOf(wanted, { stateDatabase, tableId: table.id, definer });
     triggers.set(definition.table, await withExactBodies(mysql, database, found, expected));
   }
-  const current = new Set(tables.map(({ definition }) => definitionHash(definition)));
-  const outdated = captured.map((table) => table.definition).filter((hash) => !current.has(hash));
-  const copies = captured.length === 0 ? [] : await readCopies(mysql, stateDatabase);
-  return {
-    tables,
-    triggers,
-    captured,
-    definitions: await readDefinitionsOf(mysql, stateDatabase, outdated),
-    waiting: new Set(copies.filter((copy) => copy.phase === 'waiting').map((copy) => copy.tableId)),
-    definer,
-  };
+  const copies = installed ? await readCopies(mysql, stateDatabase) : [];
+  const waiting = new Set(copies.filter((copy) => copy.phase === 'waiting').map((copy) => copy.tableId));
+  return { tables, triggers, captured, definitions, schemas, waiting, definer };
 }
 
 export async function readPlan(deps: TablesDeps): Promise<TablePlan> {
-  return planTables(await readSource(deps), deps.config.tables, deps.config.mysql.stateDatabase);
+  return planOf(deps, await readSource(deps));
+}
+
+export function planOf(deps: TablesDeps, source: Source): TablePlan {
+  const { config, isPaused = () => false } = deps;
+  return planTables(source, config.tables, config.mysql.stateDatabase, {
+    policyOf: (table) => policyOf(table, config),
+    collectionOf: config.mongo === null ? null : (table) => targetOf(table, config).collection,
+    isPaused,
+  });
 }
 
 export interface Settled {
@@ -101,27 +119,37 @@ export async function settleTables(
     return { copies: [], changed: [], removed: [], problems: [] };
   }
   const session = await triggerSession(deps.mysql);
-  const problems: TableProblem[] = [];
-  const attempt = async (table: string, work: () => Promise<void>): Promise<boolean> => {
+  const problems = new Map<string, TableProblem>();
+  const attempt = async (table: string, work: () => Promise<boolean>): Promise<boolean> => {
     beat();
     try {
-      await work();
-      return true;
+      problems.delete(table);
+      return await work();
     } catch (error) {
-      if (!(error instanceof LockstepError) || error.code !== 'LS-MYSQL-LOCK-WAIT') throw error;
-      problems.push({ ...problemOf(error), table });
+      const found = asTableProblem(error, table);
+      if (found === null) throw error;
+      problems.set(table, found);
       return false;
     }
   };
   try {
-    const done: TableWork[] = [];
-    for (const work of plan.work) {
-      if (await attempt(work.definition.table, () => settleTable(deps, session, work, plan.definer))) done.push(work);
-    }
+    // First: a table that was swapped away still has the triggers whose names its successor needs.
     for (const trigger of plan.strayTriggers) {
-      await attempt(trigger, () =>
-        patiently(deps.mysql, session, dropTrigger(deps.mysql.config.database, trigger), soon(deps)),
-      );
+      await attempt(trigger, async () => {
+        await patiently(deps.mysql, session, dropTrigger(deps.mysql.config.database, trigger), soon(deps));
+        return true;
+      });
+    }
+    const done: TableWork[] = [];
+    const settle = async (work: TableWork): Promise<void> => {
+      const { table } = work.definition;
+      if (await attempt(table, () => inTurn(deps, session, work, plan.definer))) done.push(work);
+    };
+    for (const work of plan.work) await settle(work);
+    // Names that another table held may be free now.
+    const unsettled = [...problems.values()].filter(({ code }) => code === 'LS-TRIGGERS-UNSETTLED');
+    for (const work of plan.work) {
+      if (unsettled.some(({ table }) => table === work.definition.table)) await settle(work);
     }
     for (const table of plan.removed) await removeTable(deps.mysql, deps.mysql.config.stateDatabase, table.id);
     return {
@@ -130,18 +158,48 @@ export async function settleTables(
       ),
       changed: done.map(({ definition }) => definition.table),
       removed: plan.removed.map((table: CapturedTable) => table.name),
-      problems,
+      problems: [...problems.values()],
     };
   } finally {
     session.destroy();
   }
 }
 
-async function settleTable(
+/** Unknown column, unknown table, no base table: it was altered or swapped since the plan was made. */
+const alteredMeanwhile = new Set([1054, 1146, 1347]);
+
+/** What stays in its table; null for what stops everything. */
+function asTableProblem(error: unknown, table: string): TableProblem | null {
+  if (alteredMeanwhile.has(errorNumber(error))) {
+    return {
+      ...problem('LS-TRIGGERS-UNSETTLED', `table ${table} was altered while its triggers were exchanged`),
+      table,
+    };
+  }
+  if (!(error instanceof LockstepError)) return null;
+  const passes = error.code === 'LS-MYSQL-LOCK-WAIT' || error.code === 'LS-TRIGGERS-UNSETTLED';
+  return passes ? { ...problemOf(error), table } : null;
+}
+
+/** False when another process has the table in hand: it is looked at again. */
+async function inTurn(deps: TablesDeps, session: Session, work: TableWork, definer: string): Promise<boolean> {
+  const { stateDatabase } = deps.mysql.config;
+  const { table } = work.definition;
+  if (!(await takeTable(session, stateDatabase, table))) return false;
+  try {
+    await settleTable(deps, session, work, definer);
+    return true;
+  } finally {
+    await leaveTable(session, stateDatabase, table);
+  }
+}
+
+export async function settleTable(
   deps: TablesDeps,
   session: Session,
-  { definition, copy }: TableWork,
+  { definition, copy }: Pick<TableWork, 'definition' | 'copy'>,
   definer: string,
+  options: { readonly release: boolean } = { release: true },
 ): Promise<void> {
   const { mysql } = deps;
   const { stateDatabase } = mysql.config;
@@ -150,12 +208,15 @@ async function settleTable(
     // Of a table that was let go and comes back, the log and the stores may still hold what was deleted unseen.
     const reason = table.cameBack ? 'trigger-gap' : copy;
     if (reason !== null) await requestCopy(queries, stateDatabase, waiting(table.id, reason));
+    if (table.before !== null && changesKey(table.before, definition)) {
+      await addOldKey(queries, stateDatabase, table.id, definitionHash(table.before));
+    }
     return table.id;
   });
   await exchangeTriggers(deps, session, definition, { stateDatabase, tableId: id, definer });
   await mysql.transaction(async (queries) => {
     await useDefinition(queries, stateDatabase, id, definitionHash(definition));
-    await releaseCopy(queries, stateDatabase, id);
+    if (options.release) await releaseCopy(queries, stateDatabase, id);
   });
 }
 
@@ -187,6 +248,18 @@ async function exchangeTriggers(
     await mysql.transaction((queries) => ensureCopy(queries, scope));
   }
   await applyDifference(mysql, session, difference, soon(deps));
+  await proveSettled(deps, definition, scope);
+}
+
+/** A trigger of the name may stand on another table: one that was swapped away. */
+async function proveSettled({ mysql }: TablesDeps, definition: Definition, scope: TriggerScope): Promise<void> {
+  const { table } = definition;
+  const { database } = mysql.config;
+  const expected = triggersOf(definition, scope);
+  const listed = (await readTriggers(mysql, database, table)).get(table) ?? [];
+  const installed = await withExactBodies(mysql, database, listed, expected);
+  if (isSettled(compareTriggers(table, expected, installed, scope.stateDatabase))) return;
+  throw new LockstepError('LS-TRIGGERS-UNSETTLED', `table ${table} was swapped while its triggers were exchanged`);
 }
 
 function soon({ patienceMs }: TablesDeps): number {

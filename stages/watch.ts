@@ -1,7 +1,7 @@
 /**
  * Holds what is installed against what should be, at every look: triggers that were dropped or altered are put back, new
- * and changed tables are taken in, vanished ones are let go. Where changes may have escaped meanwhile, a copy is due
- * before the trigger is back, so that no crash can forget it.
+ * and changed tables are taken in, vanished ones are let go, and what changed is recorded in the history. Where changes may
+ * have escaped meanwhile, a copy is due before the trigger is back, so that no crash can forget it.
  */
 import { LockstepError } from '../core/errors.js';
 import { problemsAsError, type Problem } from '../core/problem.js';
@@ -9,13 +9,17 @@ import type { LeftOut } from '../stores/mysql/eligibility.js';
 import { readServer } from '../stores/mysql/server.js';
 import { readMeta } from '../stores/mysql/state.js';
 import { suspendAtLimit } from './changeLogLimit.js';
+import { heldTables, type HeldTable } from './heldTables.js';
 import { metaProblems } from './install.js';
-import { readPlan, settleTables, type Settled, type TablesDeps } from './tables.js';
+import { noticesOf, recordNotices } from './schemaNotices.js';
+import { planOf, readSource, settleTables, type Settled, type TablesDeps } from './tables.js';
 
 export interface WatchReport extends Settled {
   /** The change log is at its limit: nothing was put back. */
   readonly suspended: Problem | null;
   readonly leftOut: readonly LeftOut[];
+  /** Tables that the stores leave alone until they are resumed, because they changed. */
+  readonly held: readonly HeldTable[];
 }
 
 /** A look comes back in seconds: what is held longer is tried at the next one. */
@@ -30,10 +34,15 @@ export async function watchTriggers(deps: TablesDeps, beat?: () => void): Promis
   }
   const refusal = problemsAsError(metaProblems(meta, deps, (await readServer(mysql)).serverUuid));
   if (refusal !== undefined) throw refusal;
-  const plan = await readPlan(deps);
+  const source = await readSource(deps);
+  const plan = planOf(deps, source);
+  const { leftOut } = plan;
   const suspended = await suspendAtLimit(deps, beat);
-  if (suspended !== null) {
-    return { copies: [], changed: [], removed: [], problems: [], suspended, leftOut: plan.leftOut };
-  }
-  return { ...(await settleTables({ patienceMs, ...deps }, plan, beat)), suspended, leftOut: plan.leftOut };
+  await recordNotices(mysql, noticesOf(source, plan, config, false));
+  // A table that has to be left alone first is settled at the next look.
+  const settled =
+    suspended === null
+      ? await settleTables({ patienceMs, ...deps }, plan, beat)
+      : { copies: [], changed: [], removed: [], problems: [] };
+  return { ...settled, suspended, leftOut, held: await heldTables(mysql) };
 }

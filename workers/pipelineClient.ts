@@ -33,6 +33,8 @@ export interface PipelineClient {
   /** Returns once the copy is certain to happen. */
   resync(table: string): Promise<void>;
   refresh(): Promise<messages.RefreshResult>;
+  /** Has it look at what is really there now, instead of seconds later. */
+  look(): Promise<void>;
   /** Null when none runs. */
   view(): Promise<messages.PipelineView | null>;
   /** Why the last run ended, or null while it runs or never did. */
@@ -66,6 +68,7 @@ export async function openPipelineClient(config: Config): Promise<PipelineClient
     resume: (table) => call(answerMs, () => handle.executeUpdate(messages.resumeUpdate, { args: [one(table)] })),
     resync: (table) => call(answerMs, () => handle.executeUpdate(messages.resyncUpdate, { args: [{ table }] })),
     refresh: () => call(drainMs, () => handle.executeUpdate(messages.refreshUpdate)),
+    look: () => call(answerMs, () => handle.signal(messages.lookSignal)),
     view: () => call(answerMs, () => view(handle)),
     ended: () => call(answerMs, () => ended(handle, config)),
     close: () => connection.close(),
@@ -86,7 +89,6 @@ async function start(client: Client, handle: Handle, config: Config): Promise<'s
     identity,
     stores: configuredStores(config),
     shards: config.apply.shards,
-    verify: config.verify.sample > 0,
     parallelCopies: config.snapshot.parallel,
   };
   try {
@@ -138,9 +140,7 @@ async function stopNow(client: Client, config: Config): Promise<number> {
     isGone(client.workflow.getHandle(workflowId).terminate('lockstep stop --now')).then((gone) => !gone);
   // The list is some moments late; the streams are known by name.
   const { pipeline: name, apply } = config;
-  const streams = streamsOf({ stores: configuredStores(config), shards: apply.shards, verify: true }).map((s) =>
-    streamId(name, s, apply.shards),
-  );
+  const streams = streamsOf(configuredStores(config), apply.shards).map((s) => streamId(name, s, apply.shards));
   let ended = 0;
   for (const workflowId of [pipelineId(name), ...streams]) if (await terminate(workflowId)) ended += 1;
   for await (const workflowId of runningOf(client, config)) if (await terminate(workflowId)) ended += 1;

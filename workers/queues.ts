@@ -5,7 +5,6 @@ import type {
   CaptureActivities,
   ControlActivities,
   SnapshotActivities,
-  VerifyActivities,
 } from '../activities/contract.js';
 import { taskQueue, type QueueName } from '../core/workflowNames.js';
 
@@ -13,8 +12,8 @@ import { taskQueue, type QueueName } from '../core/workflowNames.js';
 export interface QueueActivities {
   readonly control: ControlActivities;
   readonly capture: CaptureActivities;
-  readonly mongo: ApplyActivities & VerifyActivities;
-  readonly redis: ApplyActivities & VerifyActivities;
+  readonly mongo: ApplyActivities;
+  readonly redis: ApplyActivities;
   readonly ingest: SnapshotActivities;
   readonly sweep: Record<string, never>;
 }

@@ -24,7 +24,7 @@ function lookLines(state: PipelineState): readonly string[] {
   return [
     `${streaming} of ${state.look?.tableCount ?? 0} tables copied · as of ${status.at}`,
     table(
-      ['stage', 'state', 'done', 'per second', 'lag p50', 'p95', 'p99', 'behind', 'verified through'],
+      ['stage', 'state', 'done', 'per second', 'lag p50', 'p95', 'p99', 'behind'],
       [
         [
           'capture',
@@ -35,7 +35,6 @@ function lookLines(state: PipelineState): readonly string[] {
           '',
           '',
           count(capture.backlog),
-          '',
         ],
         ...stores.map(storeCells),
       ],
@@ -53,7 +52,6 @@ function storeCells(store: StoreStatus): readonly string[] {
       ? ['', '', '']
       : [store.lag.p50, store.lag.p95, store.lag.p99].map((ms) => `${count(ms)} ms`)),
     count(store.behind),
-    store.verify?.through ?? '',
   ];
 }
 

@@ -3,4 +3,3 @@ export { apply } from './apply.js';
 export { capture } from './capture.js';
 export { pipeline } from './pipeline.js';
 export { snapshot } from './snapshot.js';
-export { verify } from './verify.js';

@@ -9,6 +9,7 @@ import type { OpenProblem, PipelineStage, PipelineStatus, Sample } from '../core
 import type { StoreName } from '../core/store.js';
 import type { Stream } from '../core/workflowNames.js';
 import type { PipelineState } from './pipelineState.js';
+import { lookSignalName } from './signalNames.js';
 
 /** What every workflow of a pipeline knows of it. */
 export interface PipelineScope {
@@ -16,12 +17,10 @@ export interface PipelineScope {
   readonly identity: PipelineIdentity;
   readonly stores: readonly StoreName[];
   readonly shards: number;
-  /** Whether each applied change is verified. Absent in pipelines that were started before there was verify. */
-  readonly verify?: boolean;
 }
 
-export function scopeOf({ pipeline, identity, stores, shards, verify }: PipelineScope): PipelineScope {
-  return { pipeline, identity, stores, shards, ...(verify === undefined ? {} : { verify }) };
+export function scopeOf({ pipeline, identity, stores, shards }: PipelineScope): PipelineScope {
+  return { pipeline, identity, stores, shards };
 }
 
 export interface PipelineInput extends PipelineScope {
@@ -101,6 +100,9 @@ export const refreshUpdate = defineUpdate<RefreshResult>('refresh');
 /** Drains and ends the pipeline; triggers stay and the change log keeps what happens meanwhile. */
 export const stopUpdate = defineUpdate<PipelineResult>('stop');
 export const stateQuery = defineQuery<PipelineView>('state');
+
+/** Something changed that a look would find: it is not put off until the next one. */
+export const lookSignal = defineSignal(lookSignalName);
 
 /** From streams and snapshots to their pipeline. */
 export const streamReportSignal = defineSignal<[StreamReport]>('streamReport');

@@ -32,12 +32,16 @@ const nothingLeft: messages.PipelineResult = { kind: 'stopped', stillDraining: [
 
 export async function pipeline(input: messages.PipelineInput): Promise<messages.PipelineResult> {
   const scope = messages.scopeOf(input);
-  const { install, requestCopies, running } = proxyActivities<ControlActivities>(controlOptions(input.pipeline));
+  const { install, requestCopies, releaseTables, running } = proxyActivities<ControlActivities>(
+    controlOptions(input.pipeline),
+  );
   const { look } = proxyActivities<ControlActivities>(lookOptions(input.pipeline));
 
   let state = input.carried ?? machine.firstState;
   const inbox: machine.PipelineEvent[] = [];
   let looking = false;
+  /** Tables are being released: a look from before would hold them again. */
+  let releasing = 0;
   let lookAt = 0;
   let installFailure: Error | undefined;
   let result: messages.PipelineResult | undefined;
@@ -46,9 +50,15 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
   setHandler(messages.pauseUpdate, (argument) => done({ kind: 'pause', ...argument }), {
     description: 'Leaves the stores, or one table of them, alone: {"table": …}',
   });
-  setHandler(messages.resumeUpdate, (argument) => done({ kind: 'resume', ...argument }), {
-    description: 'Ends a pause: {} or {"table": …}',
-  });
+  setHandler(
+    messages.resumeUpdate,
+    async (argument) => {
+      const held = machine.heldAmong(state, argument.table);
+      if (held.length > 0) await release(held);
+      await done({ kind: 'resume', ...argument });
+    },
+    { description: 'Ends a pause: {} or {"table": …}' },
+  );
   setHandler(messages.resyncUpdate, async ({ table }) => {
     await requestCopies(scope, [table]);
     await done({ kind: 'copies-wanted' });
@@ -63,6 +73,7 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
     await condition(() => result !== undefined);
     return result ?? nothingLeft;
   });
+  setHandler(messages.lookSignal, () => void inbox.push({ kind: 'copies-wanted' }));
   setHandler(messages.streamReportSignal, (report) => void inbox.push({ kind: 'stream-reported', report }));
   setHandler(messages.copyReportSignal, (report) => void inbox.push({ kind: 'copy-reported', report }));
 
@@ -104,8 +115,19 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
     if (mayContinueAsNew()) await continueAsNew({ ...input, carried: state });
   }
 
+  /** Durable first: a pipeline that dies here does not hold them again. */
+  async function release(tables: readonly string[]): Promise<void> {
+    releasing += 1;
+    try {
+      await condition(() => !looking);
+      await releaseTables(scope, tables);
+    } finally {
+      releasing -= 1;
+    }
+  }
+
   function isTimeToLook(): boolean {
-    return state.phase === 'running' && !looking && Date.now() >= lookAt;
+    return state.phase === 'running' && !looking && releasing === 0 && Date.now() >= lookAt;
   }
 
   /** Nothing may be under way: what a handler or a look has begun would be lost with this run. */
@@ -122,8 +144,8 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
 
   async function installAll(): Promise<void> {
     try {
-      await install(scope);
-      inbox.push({ kind: 'installed' });
+      const { held } = await install(scope);
+      inbox.push({ kind: 'installed', ...(held === undefined ? {} : { held }) });
     } catch (error) {
       if (error instanceof Error && !isCancellation(error)) installFailure = error;
     }

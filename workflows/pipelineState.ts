@@ -41,10 +41,12 @@ export interface Look {
   readonly missingStreams: readonly Stream[];
   /** Tables among `copying` whose snapshot workflow does not run. */
   readonly missingCopies: readonly string[];
+  /** Tables that changed and that their policy pauses until they are resumed. Absent where a look could not tell. */
+  readonly held?: readonly string[];
 }
 
 export type PipelineEvent =
-  | { readonly kind: 'installed' }
+  | { readonly kind: 'installed'; readonly held?: readonly string[] }
   | { readonly kind: 'looked'; readonly look: Look }
   | { readonly kind: 'look-failed'; readonly problem: OpenProblem }
   | { readonly kind: 'stream-reported'; readonly report: StreamReport }
@@ -67,7 +69,7 @@ export interface Step {
   readonly actions: readonly Action[];
 }
 
-export type Bounds = Pick<PipelineInput, 'stores' | 'shards' | 'verify' | 'parallelCopies'>;
+export type Bounds = Pick<PipelineInput, 'stores' | 'shards' | 'parallelCopies'>;
 
 export const firstState: PipelineState = {
   phase: 'installing',
@@ -96,8 +98,11 @@ export function step(state: PipelineState, event: PipelineEvent, bounds: Bounds)
 function whileInstalling(state: PipelineState, event: PipelineEvent, bounds: Bounds): Step {
   switch (event.kind) {
     case 'installed': {
-      const start = streamsOf(bounds).map((stream) => ({ kind: 'start-stream', stream }) as const);
-      return { state: { ...state, phase: 'running' }, actions: [...start, lookNow] };
+      const start = streamsOf(bounds.stores, bounds.shards).map(
+        (stream) => ({ kind: 'start-stream', stream }) as const,
+      );
+      const held = (event.held ?? []).reduce(paused, state);
+      return { state: { ...held, phase: 'running' }, actions: [...start, lookNow] };
     }
     case 'pause':
       return { state: paused(state, event.table), actions: [] };
@@ -159,7 +164,11 @@ function whileDraining(state: PipelineState, event: PipelineEvent): Step {
 }
 
 /** Starts again what should run and does not; then as many copies as are allowed at a time. */
-function afterLook(state: PipelineState, look: Look, bounds: Bounds): Step {
+function afterLook(before: PipelineState, seen: Look, bounds: Bounds): Step {
+  const held = seen.held ?? before.look?.held;
+  const look = held === undefined ? seen : { ...seen, held };
+  const toHold = (seen.held ?? []).filter((table) => !before.pausedTables.includes(table));
+  const state = toHold.reduce(paused, before);
   const running = look.missingCopies.reduce(without, state.copying);
   const overtaken = look.due.filter(({ table, run }) => table in running && running[table] !== run);
   const startable = look.due.filter(({ table }) => !(table in running) && !isPaused(state, table));
@@ -175,8 +184,12 @@ function afterLook(state: PipelineState, look: Look, bounds: Bounds): Step {
     },
     actions: [
       ...look.missingStreams.map((stream) => ({ kind: 'start-stream', stream }) as const),
+      ...(toHold.length === 0 ? [] : [{ kind: 'steer-streams' } as const]),
+      ...toHold.filter((table) => table in running).map((table) => ({ kind: 'drain-copy', table }) as const),
       ...overtaken.map(({ table }) => ({ kind: 'drain-copy', table }) as const),
       ...starts.map((copy) => ({ kind: 'start-copy', copy }) as const),
+      // Their triggers wait for the pause.
+      ...(toHold.length === 0 ? [] : [lookNow]),
     ],
   };
 }
@@ -204,7 +217,7 @@ function withStreamReport(state: PipelineState, report: StreamReport): PipelineS
 }
 
 function placeOf(stream: Stream): string {
-  return stream.kind === 'capture' ? 'capture' : `${stream.kind}/${stream.store}/${stream.shard}`;
+  return stream.kind === 'capture' ? 'capture' : `apply/${stream.store}/${stream.shard}`;
 }
 
 function withTrouble(state: PipelineState, place: string, problem: OpenProblem): PipelineState {
@@ -228,6 +241,11 @@ function isPaused(state: PipelineState, table: string): boolean {
 
 function without<T>(entries: Readonly<Record<string, T>>, name: string): Readonly<Record<string, T>> {
   return Object.fromEntries(Object.entries(entries).filter(([key]) => key !== name));
+}
+
+/** Tables that a resume of this table, or of all, releases for good. */
+export function heldAmong({ look }: PipelineState, table: string | undefined): readonly string[] {
+  return (look?.held ?? []).filter((name) => table === undefined || name === table);
 }
 
 export function stageOf(state: PipelineState): PipelineStage {

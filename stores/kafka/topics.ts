@@ -31,6 +31,8 @@ export function ownTopics(config: KafkaConfig): readonly TopicSpec[] {
   return [
     { topic: ownTopic(config.topicPrefix, 'state'), kind: 'state', partitions: 1 },
     { topic: ownTopic(config.topicPrefix, 'definitions'), kind: 'state', partitions: 1 },
+    // Each change has a key of its own, so compaction keeps them all, and one that is published again replaces itself.
+    { topic: ownTopic(config.topicPrefix, 'schema'), kind: 'state', partitions: 1 },
   ];
 }
 

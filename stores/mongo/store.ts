@@ -11,10 +11,7 @@ import type {
   Batch,
   Content,
   Entries,
-  EventVerdict,
   Expected,
-  ExpectedEvent,
-  Found,
   Held,
   Holding,
   Ownership,
@@ -22,19 +19,20 @@ import type {
   Retaken,
   RowVerdict,
   ShardState,
-  Sight,
   SourceRow,
   Store,
   Target,
 } from '../../core/store.js';
+import type { Disagreement, TableForm, Unprepared } from '../../core/tableForm.js';
 import { mongoError, openMongo } from './client.js';
 import { lostAmong, uuidsOf } from './collections.js';
 import { compareRows, readAtOnce, verdict } from './documents.js';
 import { readEntries, scanKeys } from './ids.js';
-import { examine, examineAtMost, judge } from './examine.js';
+import { inspectTables } from './inspect.js';
 import { claim, claimsOf, createPosition, positionsOf, raiseEpoch, readPosition, type Owned } from './ownership.js';
 import { OwnedShard, parkedOf } from './shard.js';
 import { stateOf } from './shardState.js';
+import { prepareTables } from './tableForms.js';
 import type { ParkedDocument, Places } from './transaction.js';
 
 export function openMongoStore(config: MongoConfig, pipeline: string): Store {
@@ -48,6 +46,7 @@ class MongoStore implements Store {
   readonly #client: MongoClient;
   readonly #places: Places;
   readonly #owned = new Map<number, OwnedShard>();
+  readonly #building = new Map<string, Promise<void>>();
 
   constructor(client: MongoClient, config: MongoConfig, pipeline: string) {
     this.#client = client;
@@ -168,18 +167,20 @@ class MongoStore implements Store {
     }
   }
 
-  readonly examineAtMost = examineAtMost;
-
-  async examine(shard: number, keys: readonly ExpectedEvent[]): Promise<Sight> {
+  async prepareTables(tables: readonly TableForm[]): Promise<readonly Unprepared[]> {
     try {
-      return await examine(this.#places, shard, keys);
+      return await prepareTables(this.#places.data, tables, this.#building);
     } catch (error) {
-      throw mongoError(error, 'look at what was applied');
+      throw mongoError(error, 'prepare the collections');
     }
   }
 
-  judgeEvent(expected: ExpectedEvent, found: Found): EventVerdict {
-    return judge(expected, found);
+  async inspectTables(tables: readonly TableForm[], samples: number): Promise<readonly Disagreement[]> {
+    try {
+      return await inspectTables(this.#places.data, tables, samples);
+    } catch (error) {
+      throw mongoError(error, 'look at the collections');
+    }
   }
 
   async forget(): Promise<void> {

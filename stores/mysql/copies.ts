@@ -8,8 +8,11 @@ import type { Queries, Value } from './connection.js';
 import { decodeBoundary, encodeBoundary, type Boundary } from './keyWalk.js';
 import { quoteTable } from './quote.js';
 
-/** `waiting`: its triggers are not in place yet, so a copy would miss changes. */
-export type CopyPhase = 'waiting' | 'needed' | 'rows' | 'skipped' | 'orphans' | 'done';
+/**
+ * `waiting`: its triggers are not in place yet, so a copy would miss changes. `old-keys`: what the stores hold under a former
+ * key of the table is deleted first.
+ */
+export type CopyPhase = 'waiting' | 'needed' | 'old-keys' | 'rows' | 'skipped' | 'orphans' | 'done';
 
 /** Why a table is copied. */
 export type CopyReason =
@@ -187,6 +190,7 @@ function asPhase(text: string): CopyPhase {
   switch (text) {
     case 'waiting':
     case 'needed':
+    case 'old-keys':
     case 'rows':
     case 'skipped':
     case 'orphans':

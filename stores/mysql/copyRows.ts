@@ -86,6 +86,18 @@ export async function logDelete(
   );
 }
 
+/** The same for many keys in one statement; they may be of a former definition of the table. */
+export async function logDeletes(queries: Queries, scope: CopyScope, keys: readonly string[]): Promise<void> {
+  if (keys.length === 0) return;
+  const hash = quoteHex(definitionHash(scope.definition));
+  const rows = keys.map(
+    (key) => `(RANDOM_BYTES(8),${scope.tableId},'d',${quoteHex(Buffer.from(key).toString('hex'))},NULL,NULL,${hash})`,
+  );
+  await queries.run(
+    `INSERT INTO ${quoteTable(scope.stateDatabase, 'change_log')} (${logColumns}) VALUES ${rows.join(',')}`,
+  );
+}
+
 async function log(queries: Queries, scope: CopyScope, where: string, locking: string): Promise<LoggedRows> {
   const { stateDatabase, tableId, definition } = scope;
   const hash = quoteHex(definitionHash(definition));

@@ -2,7 +2,14 @@
 import type { Definition } from '../../core/definition.js';
 import { takesTable, type TableFilter } from '../../core/glob.js';
 
-export type LeftOutReason = 'excluded' | 'no-primary-key' | 'not-innodb' | 'ghost-table' | 'column-named-id';
+export type LeftOutReason =
+  | 'excluded'
+  | 'no-primary-key'
+  | 'not-innodb'
+  | 'ghost-table'
+  | 'column-named-id'
+  /** Another table lands in its collection. */
+  | 'collection-taken';
 
 export interface LeftOut {
   readonly table: string;

@@ -24,6 +24,20 @@ export function givingWay<T>(mysql: Mysql, session: Session, ms: number, work: (
   });
 }
 
+/**
+ * The same for a statement that may work for hours: it gives way while it waits for its first metadata lock. What it waits for
+ * later, at the end of its work, is not worth that work.
+ */
+export function givingWayAtFirst<T>(mysql: Mysql, session: Session, ms: number, work: () => Promise<T>): Promise<T> {
+  return supervised(work, async (done) => {
+    do {
+      await sleep(ms, undefined, { signal: done });
+      if (!(await waitsForMetadata(mysql, session))) return;
+      await kill(mysql, session);
+    } while (!done.aborted);
+  });
+}
+
 async function supervised<T>(work: () => Promise<T>, watch: (done: AbortSignal) => Promise<void>): Promise<T> {
   const done = new AbortController();
   // It ends by the abort, or because the server cannot be reached: then the statement itself fails as well.

@@ -90,7 +90,10 @@ function ownJson(column: Column, n: string): string {
     case 'float':
       return `CONCAT(CAST(${n} AS JSON))`;
     case 'double':
-      return castsToJson(column) ? `CONCAT(CAST(${n} AS JSON))` : `CONCAT(${n})`;
+      // Of a column that has become text meanwhile the number's own text would be no JSON; COERCIBILITY costs nothing.
+      return castsToJson(column)
+        ? `CONCAT(CAST(${n} AS JSON))`
+        : `IF(COERCIBILITY(${n})=5,CONCAT(${n}),JSON_QUOTE(${n}))`;
     case 'bit':
       return `CAST(${n} AS UNSIGNED)`;
     case 'date':

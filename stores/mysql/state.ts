@@ -88,15 +88,18 @@ export async function readKnownTables(queries: Queries, stateDatabase: string): 
   }));
 }
 
-/** Gives the table its id, the same as ever if it was captured before, and commits the definition that triggers will cite. */
+/**
+ * Gives the table its id, the same as ever if it was captured before, and commits the definition that triggers will cite.
+ * `before`: what they cited last.
+ */
 export async function recordTable(
   queries: Queries,
   stateDatabase: string,
   definition: Definition,
-): Promise<{ readonly id: number; readonly cameBack: boolean }> {
+): Promise<{ readonly id: number; readonly cameBack: boolean; readonly before: Definition | null }> {
   const hash = Buffer.from(definitionHash(definition), 'hex');
   const tables = quoteTable(stateDatabase, 'tables');
-  const [before] = await queries.rows(`SELECT removed_at IS NOT NULL FROM ${tables} WHERE name = ?`, [
+  const [before] = await queries.rows(`SELECT removed_at IS NOT NULL, HEX(definition) FROM ${tables} WHERE name = ?`, [
     definition.table,
   ]);
   await queries.run(
@@ -106,10 +109,15 @@ export async function recordTable(
   const [row] = await queries.rows(`SELECT id FROM ${tables} WHERE name = ?`, [definition.table]);
   const id = asCount(row?.[0]);
   await queries.run(
-    `INSERT IGNORE INTO ${quoteTable(stateDatabase, 'definitions')} (hash, table_id, definition) VALUES (?, ?, ?)`,
+    `INSERT INTO ${quoteTable(stateDatabase, 'definitions')} (hash, table_id, definition) VALUES (?, ?, ?) AS new
+     ON DUPLICATE KEY UPDATE table_id = new.table_id`,
     [hash, id, canonicalDefinition(definition)],
   );
-  return { id, cameBack: asCount(before?.[0] ?? 0) === 1 };
+  return {
+    id,
+    cameBack: asCount(before?.[0] ?? 0) === 1,
+    before: before === undefined ? null : await readDefinition(queries, stateDatabase, asText(before[1]).toLowerCase()),
+  };
 }
 
 /** Once the triggers in place cite it. */

@@ -11,10 +11,7 @@ import type {
   Batch,
   Content,
   Entries,
-  EventVerdict,
   Expected,
-  ExpectedEvent,
-  Found,
   Held,
   Holding,
   Ownership,
@@ -22,15 +19,15 @@ import type {
   Retaken,
   RowVerdict,
   ShardState,
-  Sight,
   SourceRow,
   Store,
   Target,
 } from '../../core/store.js';
+import type { Disagreement, TableForm, Unprepared } from '../../core/tableForm.js';
 import { openRedis, redisError } from './client.js';
+import { inspectTables } from './inspect.js';
 import { compareRows, readAtOnce, verdict } from './contents.js';
 import { readEntries, scanAll, scanKeys } from './keys.js';
-import { examine, examineAtMost, judge } from './examine.js';
 import { redisStateKey } from '../../core/names.js';
 import { OwnedShard, parkedOf } from './shard.js';
 import { createScript, raiseScript, repositionScript, run } from './scripts.js';
@@ -171,18 +168,17 @@ class RedisStore implements Store {
     }
   }
 
-  readonly examineAtMost = examineAtMost;
-
-  async examine(shard: number, keys: readonly ExpectedEvent[]): Promise<Sight> {
-    try {
-      return await examine(this.#client, this.#prefix, shard, keys);
-    } catch (error) {
-      throw redisError(error, 'look at what was applied');
-    }
+  /** Redis knows nothing of tables. */
+  prepareTables(): Promise<readonly Unprepared[]> {
+    return Promise.resolve([]);
   }
 
-  judgeEvent(expected: ExpectedEvent, found: Found, at: number): EventVerdict {
-    return judge(expected, found, at);
+  async inspectTables(tables: readonly TableForm[], samples: number): Promise<readonly Disagreement[]> {
+    try {
+      return await inspectTables(this.#client, this.#prefix, tables, samples);
+    } catch (error) {
+      throw redisError(error, 'look at keys of the tables');
+    }
   }
 
   async forget(): Promise<void> {

@@ -96,7 +96,6 @@ export function testConfig(uri: string, source: string, state: string, changes: 
     capture: { batchRows: 1 },
     apply: { shards: 1 },
     snapshot: { chunkMs: 50, maxBacklogRows: 1_000_000_000, parallel: 1 },
-    verify: { sample: 1, repair: true },
     ...changes,
   };
 }

@@ -84,7 +84,6 @@ export async function createCaptureRig(
     capture: { batchRows: settings.batchRows ?? 2_000 },
     apply: { shards: 1 },
     snapshot: { chunkMs: 50, maxBacklogRows: 100_000, parallel: 1 },
-    verify: { sample: 1, repair: true },
   };
   const mysql = openMysql(config.mysql, { connections: 4 });
   const waiting = async (): Promise<number> => {

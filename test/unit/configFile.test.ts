@@ -72,21 +72,13 @@ describe('a right file', () => {
       temporal: { address: '127.0.0.1:7233', namespace: 'default', tls: null, apiKey: null },
       tables: { include: ['*'], exclude: [] },
       overrides: { customers: { redis: { layout: 'hash', ttlMs: 3_600_000 } } },
+      schema: { policy: 'evolve', validators: 'error', indexes: 'off' },
       forms: {},
       changeLog: { maxBytes: 10_737_418_240 },
       capture: { batchRows: 2000 },
       apply: { shards: 1 },
       snapshot: { chunkMs: 50, maxBacklogRows: 20_000, parallel: 2 },
-      verify: { sample: 1, repair: true },
     });
-  });
-
-  it.each([
-    ['verify: off', { sample: 0, repair: false }],
-    ['verify: { sample: 0.1, repair: false }', { sample: 0.1, repair: false }],
-    ['verify: { sample: off }', { sample: 0, repair: true }],
-  ])('%s', (line, verify) => {
-    expect(parse(`${contract}${line}\n`).verify).toEqual(verify);
   });
 
   it('needs no more than servers and a name', () => {
@@ -141,14 +133,14 @@ describe('a wrong file', () => {
       'empty',
       '',
       [
-        'the file is empty; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, changeLog, capture, apply, snapshot, verify, int64, json, datetime, boolean, overrides',
+        'the file is empty; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, int64, json, datetime, boolean, overrides',
       ],
     ],
     [
       'a list',
       '- a',
       [
-        'the file is no group of settings; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, changeLog, capture, apply, snapshot, verify, int64, json, datetime, boolean, overrides',
+        'the file is no group of settings; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, int64, json, datetime, boolean, overrides',
       ],
     ],
     ['not YAML', 'pipeline: "shop', ['line 1: the file is not YAML: Missing closing']],
@@ -168,7 +160,7 @@ describe('a wrong file', () => {
       'an unknown section',
       `${contract}kafak: {}\n`,
       [
-        'line 11: kafak is no setting (did you mean kafka?); allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, changeLog, capture, apply, snapshot, verify, int64, json, datetime, boolean, overrides',
+        'line 11: kafak is no setting (did you mean kafka?); allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, int64, json, datetime, boolean, overrides',
       ],
     ],
     [
@@ -245,11 +237,6 @@ describe('a wrong file', () => {
       'an illegal prefix',
       withLine('kafka', 'kafka: { brokers: [a:1], topicPrefix: "a b" }'),
       ['line 4: kafka.topicPrefix "a b" has another form; allowed: letters, digits, . _ and -, at most 100'],
-    ],
-    [
-      'a share beyond 1',
-      `${contract}verify: { sample: 10 }\n`,
-      ['line 11: verify.sample 10 is out of range; allowed: a number from 0 to 1, or off'],
     ],
     [
       'a duration without unit',

@@ -45,7 +45,6 @@ function config(over: Partial<Config> = {}): Config {
     capture: { batchRows: 1 },
     apply: { shards: 1 },
     snapshot: { chunkMs: 1, maxBacklogRows: 1, parallel: 2 },
-    verify: { sample: 1, repair: true },
     ...over,
   };
 }

@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, type Worker } from '@temporalio/worker';
-import type { ApplyRequest, CopyRequest, LookRequest, VerifyRequest } from '../../activities/contract.js';
+import type { ApplyRequest, CopyRequest, LookRequest } from '../../activities/contract.js';
 import { failingCleanly, runStage, type Run } from '../../activities/run.js';
-import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome, VerifyOutcome } from '../../core/outcome.js';
+import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome } from '../../core/outcome.js';
 import type { PipelineStatus } from '../../core/status.js';
 import { streamId, streamsOf, taskQueue } from '../../core/workflowNames.js';
 import type { Stack } from '../../temporal-compose/stack.js';
@@ -30,11 +30,12 @@ export interface Script {
   install: (attempt: number) => Promise<void>;
   capture: (run: Run, attempt: number) => Promise<CaptureOutcome>;
   apply: (request: ApplyRequest, run: Run, attempt: number) => Promise<ApplyStageOutcome>;
-  verify: (request: VerifyRequest, run: Run) => Promise<VerifyOutcome>;
   copy: (request: CopyRequest, run: Run) => Promise<CopyOutcome>;
   request: (tables: readonly string[] | null) => Promise<void>;
   /** Tables that are due: name → run. `requestCopies` gives a new run; a finished copy takes its table out. */
   readonly due: Map<string, string>;
+  /** Tables that their policy pauses until they are resumed. */
+  readonly held: Set<string>;
   readonly looks: LookRequest[];
   readonly asked: { readonly tables: readonly string[] | null }[];
 }
@@ -90,7 +91,6 @@ export function newScript(): Script {
     install: () => Promise.resolve(),
     capture: untilStopped,
     apply: (_, run) => untilStopped(run),
-    verify: (_, run) => untilStopped(run),
     copy: ({ table }) => {
       script.due.delete(table);
       return Promise.resolve({ kind: 'copied', rows: 10, orphans: 0 });
@@ -101,6 +101,7 @@ export function newScript(): Script {
       return Promise.resolve();
     },
     due: new Map(),
+    held: new Set(),
     looks: [],
     asked: [],
   };
@@ -178,7 +179,6 @@ export function activitiesOf(script: Script): QueueActivities {
   const attempt = (): number => Context.current().info.attempt;
   const apply = {
     runApply: (request: ApplyRequest) => runStage((run) => script.apply(request, run, attempt()), never),
-    runVerify: (request: VerifyRequest) => runStage((run) => script.verify(request, run), never),
   };
   return {
     control: {
@@ -191,6 +191,10 @@ export function activitiesOf(script: Script): QueueActivities {
         return await lookAt(script, request);
       },
       requestCopies: (_scope, tables) => failingCleanly(() => script.request(tables)),
+      releaseTables: (_scope, tables) => {
+        for (const table of tables) script.held.delete(table);
+        return Promise.resolve();
+      },
       running: async (ids) => await runningAmong(ids),
     },
     capture: { runCapture: () => runStage((run) => script.capture(run, attempt()), never) },
@@ -202,7 +206,7 @@ export function activitiesOf(script: Script): QueueActivities {
 }
 
 async function lookAt(script: Script, { scope, copying, limit }: LookRequest): Promise<Look> {
-  const streams = streamsOf(scope);
+  const streams = streamsOf(scope.stores, scope.shards);
   const alive = await runningAmong(streams.map((stream) => streamId(scope.pipeline, stream, scope.shards)));
   const copies = await runningAmong(copying.map((table) => `lockstep/${scope.pipeline}/snapshot/${table}`));
   const due: DueCopy[] = [...script.due].map(([table, run]) => ({ table, run }));
@@ -216,6 +220,7 @@ async function lookAt(script: Script, { scope, copying, limit }: LookRequest): P
     uncopied: due.length,
     missingStreams: streams.filter((stream) => !alive.includes(streamId(scope.pipeline, stream, scope.shards))),
     missingCopies: copying.filter((table) => !copies.includes(`lockstep/${scope.pipeline}/snapshot/${table}`)),
+    ...(script.held.size === 0 ? {} : { held: [...script.held] }),
   };
 }
 

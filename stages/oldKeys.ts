@@ -1,0 +1,48 @@
+/**
+ * The phase `old-keys` of a copy: the table's key has changed, and the stores hold its rows under the former one. Every key
+ * they hold under it is deleted through the log, cited under the former definition, so that readers of the topics see it go
+ * as well. The rows come only after the stores have applied that: where both forms meet in one key of a store, the row is last.
+ */
+import { LockstepError } from '../core/errors.js';
+import { isKeyText } from '../core/keyText.js';
+import { targetOf } from '../core/target.js';
+import { moveCopy } from '../stores/mysql/copies.js';
+import { logDeletes } from '../stores/mysql/copyRows.js';
+import { forgetOldKeys, readOldKeys } from '../stores/mysql/oldKeys.js';
+import { readDefinition } from '../stores/mysql/state.js';
+import { untilCaughtUp } from './caughtUp.js';
+import { asCopyOwner, type CopyContext, type SnapshotDeps } from './copyState.js';
+import { untilCaptureKeepsUp } from './snapshotRows.js';
+
+/** Returns when the rows may come, or at an abort. Safe to begin again. */
+export async function removeOldKeys(context: CopyContext, stores: SnapshotDeps['stores']): Promise<void> {
+  const { session, stateDatabase, tableId, signal, config } = context;
+  const hashes = await readOldKeys(session, stateDatabase, tableId);
+  // What is on its way under the former key would be missed.
+  await untilCaughtUp(context, stores);
+  for (const hash of hashes) {
+    const definition = await readDefinition(session, stateDatabase, hash);
+    if (definition === null) throw new LockstepError('LS-INTERNAL', `definition ${hash} is not recorded`);
+    for (const store of stores) {
+      let oldest = 0;
+      for await (const keys of store.scanKeys(targetOf(definition.table, config), definition)) {
+        if (signal.aborted) return;
+        context.beat();
+        oldest = await untilCaptureKeepsUp(context, oldest);
+        await asCopyOwner(context, 'old-keys', (queries) =>
+          logDeletes(
+            queries,
+            { ...context, definition },
+            keys.filter((key) => isKeyText(definition, key)),
+          ),
+        );
+      }
+    }
+  }
+  await untilCaughtUp(context, stores);
+  if (signal.aborted) return;
+  await asCopyOwner(context, 'old-keys', async (queries) => {
+    await forgetOldKeys(queries, stateDatabase, tableId, hashes);
+    await moveCopy(queries, stateDatabase, tableId, { phase: 'rows' });
+  });
+}
