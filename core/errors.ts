@@ -383,6 +383,10 @@ export const errorCodes = {
     retryable: false,
     help: 'The table to load into cannot be loaded into; the message says why. --create proposes a table for a file that has none.',
   },
+  'LS-INGEST-ORDER': {
+    retryable: false,
+    help: 'Tables whose foreign keys name each other cannot be loaded one after the other. Drop one of the foreign keys for the time of the load, or load nullable references first and set them afterwards.',
+  },
   'LS-INGEST-SPOOL': {
     retryable: true,
     help: 'Standard input could not be kept in a file; most often the disk is full. Free some room, or name another folder with --spool, and call again with the same input.',

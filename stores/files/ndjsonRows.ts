@@ -51,7 +51,7 @@ function valuesOf(
   const values: InputValue[] = columns.map(() => undefined);
   for (const [name, start, end] of membersOf(bytes)) {
     const index = members.get(name) ?? members.get(name.toLowerCase());
-    if (index === undefined) return { fault: new Fault('unknown-column', null), column: name };
+    if (index === undefined) return { fault: new Fault('unknown-column', name.slice(0, 200)), column: null };
     if (index === -1) continue;
     const column = columns[index];
     if (column === undefined) continue;
