@@ -3,10 +3,12 @@ import { appendFile, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import { crc32, deflateRawSync, gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Column, Definition } from '../../core/definition.js';
+import { codeOf } from '../../core/errors.js';
 import { beginning, defaultReading, type FileChunk, type IngestPlan, type ResumePoint } from '../../core/ingest.js';
 import { planIngest, readingOf, type WantedReading } from '../../stages/ingestPlan.js';
 import { readChunks } from '../../stores/files/readChunks.js';
@@ -23,17 +25,21 @@ afterAll(async () => {
 
 function column(name: string, type: string, changes: Partial<Column> = {}): Column {
   return {
-    ...{
-      name,
-      type,
-      columnType: type,
-      nullable: true,
-      unsigned: false,
-      zerofill: false,
-      length: null,
-      precision: null,
-    },
-    ...{ scale: null, fsp: null, charset: null, collation: null, generated: false, invisible: false, members: [] },
+    name,
+    type,
+    columnType: type,
+    nullable: true,
+    unsigned: false,
+    zerofill: false,
+    length: null,
+    precision: null,
+    scale: null,
+    fsp: null,
+    charset: null,
+    collation: null,
+    generated: false,
+    invisible: false,
+    members: [],
     ...changes,
   };
 }
@@ -158,17 +164,19 @@ describe('one content in every packing', () => {
   });
 });
 
-/** Reading on from each chunk must give the chunks that follow it, to the last byte. */
-async function expectResumable(plan: IngestPlan): Promise<void> {
+/** Numbers of the chunks from which reading on does not give exactly the chunks that follow. */
+async function unlikeOnResume(plan: IngestPlan): Promise<number[]> {
   const all = await chunksOf(plan);
-  expect(all.length).toBe(plan.chunks);
-  expect(all.map(({ from }) => from.chunk)).toEqual(all.map((_, i) => i));
-  const plain = (chunk: FileChunk) => ({ ...chunk, raw: null });
-  for (const [i, { from, next }] of all.entries()) {
-    expect((await chunksOf(plan, from)).map(plain)).toEqual(all.slice(i).map(plain));
-    expect(next?.chunk).toBe(i + 1 === all.length ? undefined : i + 1);
-  }
+  expect(all.map(({ from }) => from.chunk)).toEqual(Array.from({ length: plan.chunks }, (_, i) => i));
+  expect(all.map(({ next }) => next?.chunk)).toEqual([...all.slice(1).map(({ from }) => from.chunk), undefined]);
   expect(all.reduce((sum, { records }) => sum + records, 0)).toBe(plan.records);
+  const texts = all.map((chunk) => inspect(chunk, { depth: 9, maxArrayLength: null }));
+  const unlike: number[] = [];
+  for (const [i, { from }] of all.entries()) {
+    const rest = (await chunksOf(plan, from)).map((chunk) => inspect(chunk, { depth: 9, maxArrayLength: null }));
+    if (rest.join('\n') !== texts.slice(i).join('\n')) unlike.push(i);
+  }
+  return unlike;
 }
 
 describe('a resume at any chunk is exact', () => {
@@ -176,20 +184,20 @@ describe('a resume at any chunk is exact', () => {
 
   test.each(['a.csv', 'a.csv.gz'])('%s', async (name) => {
     const content = name.endsWith('gz') ? gzipSync(lines(500)) : lines(500);
-    await expectResumable(await planOf([await file(name, content)], small));
+    expect(await unlikeOnResume(await planOf([await file(name, content)], small))).toEqual([]);
   });
 
   test('several files of different orders, one of them empty', async () => {
     const first = await file('1.csv', lines(200));
     const empty = await file('2.csv', 'id,name,text\n');
-    const turned = await file('3.csv', 'text,id,name\r\n"a\r\nb",7,c\r\n'.repeat(1) + 'd,8,e\r\n'.repeat(130));
+    const turned = await file('3.csv', 'text,id,name\r\n"a\r\nb",7,c\r\n' + 'd,8,e\r\n'.repeat(130));
     const plan = await planOf([join(folder, '[123].csv')], small);
     expect(plan.files.map(({ path, records }) => [path, records])).toEqual([
       [first, 200],
       [empty, 0],
       [turned, 131],
     ]);
-    await expectResumable(plan);
+    expect(await unlikeOnResume(plan)).toEqual([]);
     const rows = (await chunksOf(plan)).flatMap((chunk) => chunk.rows.map(({ values }) => values));
     expect(rows.slice(200, 202)).toEqual([
       [7, 'c', 'a\r\nb'],
@@ -201,7 +209,7 @@ describe('a resume at any chunk is exact', () => {
     const content = Array.from({ length: 300 }, (_, i) => JSON.stringify({ id: i, name: `n${i}`, text: null })).join(
       '\n\n',
     );
-    await expectResumable(await planOf([await file('rows.ndjson', content)], small));
+    expect(await unlikeOnResume(await planOf([await file('rows.ndjson', content)], small))).toEqual([]);
   });
 
   test('Parquet', async () => {
@@ -215,7 +223,7 @@ describe('a resume at any chunk is exact', () => {
     });
     const plan = await planOf([await file('rows.parquet', new Uint8Array(buffer))], { chunkRows: 600 });
     expect(plan.chunks).toBe(9);
-    await expectResumable(plan);
+    expect(await unlikeOnResume(plan)).toEqual([]);
     const rows = (await chunksOf(plan)).flatMap((chunk) => chunk.rows.map(({ values }) => values));
     expect(rows).toEqual(ids.map((i) => [i, `n${i % 13}`]));
   });
@@ -322,23 +330,78 @@ test('Parquet: every type comes exact', async () => {
   );
   expect(await rowsOf([join(fixtures, 'types.parquet')], { of })).toEqual([
     [
-      ...[1, -32768, 18446744073709551615n, '12345678901234567.89', '1.5', '0.1', '0.10000000149011612', 1, 'ä'],
-      ...[Buffer.from([0, 255]), '2024-02-29', '2024-02-29 23:59:59.123456', '2023-11-14 22:13:20.123456'],
-      ...['23:59:59.999999', '[1,2]', 'x'],
+      1,
+      -32768,
+      18446744073709551615n,
+      '12345678901234567.89',
+      '1.5',
+      '0.1',
+      '0.10000000149011612',
+      1,
+      'ä',
+      Buffer.from([0, 255]),
+      '2024-02-29',
+      '2024-02-29 23:59:59.123456',
+      '2023-11-14 22:13:20.123456',
+      '23:59:59.999999',
+      '[1,2]',
+      'x',
     ],
-    [...[2, null, null, null, null, null, null, null, '', Buffer.alloc(0), null, null, null, null, null, 'y']],
+    [2, null, null, null, null, null, null, null, '', Buffer.alloc(0), null, null, null, null, null, 'y'],
     [
-      ...[3, 0, 0, '-0.01', '-1.5', '-0', '-0', 0, '😀', null, '0001-01-01', '1969-12-31 23:59:59.999999'],
-      ...['1970-01-01 00:00:00.000000', '00:00:00.000000', '[]', null],
+      3,
+      0,
+      0,
+      '-0.01',
+      '-1.5',
+      '-0',
+      '-0',
+      0,
+      '😀',
+      null,
+      '0001-01-01',
+      '1969-12-31 23:59:59.999999',
+      '1970-01-01 00:00:00.000000',
+      '00:00:00.000000',
+      '[]',
+      null,
     ],
     [
-      ...[4, 1, 1, '0.10', '0.0', '1e+300', '1.0000000150474662e+30', 1, null, Buffer.from('abc'), '9999-12-31'],
-      ...['1970-01-01 00:00:00.000000', '1969-12-31 23:59:59.999999', '01:02:03.000000', '[3]', 'x'],
+      4,
+      1,
+      1,
+      '0.10',
+      '0.0',
+      '1e+300',
+      '1.0000000150474662e+30',
+      1,
+      null,
+      Buffer.from('abc'),
+      '9999-12-31',
+      '1970-01-01 00:00:00.000000',
+      '1969-12-31 23:59:59.999999',
+      '01:02:03.000000',
+      '[3]',
+      'x',
     ],
     // Line 5 has a nanosecond that no column holds: rejected.
     [
-      ...[6, 32767, 3, '99.99', '3.1', '2.5', '2.5', 1, 'x,y', Buffer.from('1'), '1969-12-31'],
-      ...['2000-01-01 00:00:00.000000', '2023-11-14 22:13:20.000000', '12:00:00.000000', '[5]', 'x'],
+      6,
+      32767,
+      3,
+      '99.99',
+      '3.1',
+      '2.5',
+      '2.5',
+      1,
+      'x,y',
+      Buffer.from('1'),
+      '1969-12-31',
+      '2000-01-01 00:00:00.000000',
+      '2023-11-14 22:13:20.000000',
+      '12:00:00.000000',
+      '[5]',
+      'x',
     ],
   ]);
   const [reject] = await rejectsOf([join(fixtures, 'types.parquet')], { of });
@@ -348,7 +411,7 @@ test('Parquet: every type comes exact', async () => {
 
 describe('a file that is not what it should be', () => {
   test('missing, a folder, an empty pattern, empty, a truncated archive, an open quote, unknown columns', async () => {
-    const cases: readonly (readonly [string, RegExp | string])[] = [
+    const cases: readonly (readonly [string, string])[] = [
       [join(folder, 'nothing.csv'), 'LS-INGEST-FILE-MISSING'],
       [folder, 'LS-INGEST-FILE-MISSING'],
       [join(folder, 'nothing*.csv'), 'LS-INGEST-FILE-MISSING'],
@@ -365,7 +428,8 @@ describe('a file that is not what it should be', () => {
       [await file('twice.csv', 'id,name,NAME\n1,a,b\n'), 'LS-INGEST-COLUMNS'],
       [await file('semicolons.csv', 'id;name;text\n1;a;b\n'), 'LS-INGEST-COLUMNS'],
     ];
-    for (const [path, code] of cases) await expect(planOf([path]), path).rejects.toMatchObject({ code });
+    const codes = await Promise.all(cases.map(([path]) => planOf([path]).catch((error: unknown) => error)));
+    expect(codes.map((error, i) => [cases[i]?.[0], codeOf(error)])).toEqual(cases);
     await expect(planOf([join(folder, 'semicolons.csv')])).rejects.toThrow(/--delimiter ';'/);
   });
 
