@@ -4,7 +4,12 @@
  */
 import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome } from '../core/outcome.js';
 import type { StoreName } from '../core/store.js';
+import type { AskedBy, LeftOutReason, RepairLimits } from '../core/sweep.js';
 import type { Sample } from '../core/status.js';
+import type { SweepBegun, SweepCounts, TakenAgain } from '../stages/sweep.js';
+import type { EntriesOutcome } from '../stages/sweepEntries.js';
+import type { RecheckOutcome, RepairOutcome } from '../stages/sweepRepair.js';
+import type { ChunkOutcome } from '../stages/sweepRows.js';
 import type { PipelineScope } from '../workflows/messages.js';
 import type { Look } from '../workflows/pipelineState.js';
 
@@ -64,4 +69,35 @@ export interface ApplyActivities {
 /** Queue `ingest`. */
 export interface SnapshotActivities {
   copyTable(request: CopyRequest): Promise<CopyOutcome>;
+}
+
+export interface BeginSweepRequest {
+  readonly scope: PipelineScope;
+  /** A fresh UUID; an unfinished sweep of the same tables and stores is taken up instead. */
+  readonly sweep: string;
+  readonly tables: readonly string[] | null;
+  readonly stores: readonly StoreName[];
+  readonly askedBy: AskedBy;
+}
+
+export interface SweepRequest {
+  readonly scope: PipelineScope;
+  readonly sweep: string;
+  readonly tables: readonly string[] | null;
+  readonly stores: readonly StoreName[];
+}
+
+/** Queue `sweep`. */
+export interface SweepActivities {
+  beginSweep(request: BeginSweepRequest): Promise<SweepBegun>;
+  sweepRows(request: SweepRequest & { readonly table: string; readonly number: number }): Promise<ChunkOutcome>;
+  sweepEntries(request: SweepRequest & { readonly store: StoreName; readonly number: number }): Promise<EntriesOutcome>;
+  /** A table that could not be judged: from its beginning, or left for later. */
+  takeAgain(request: SweepRequest & { readonly table: string }): Promise<TakenAgain>;
+  leaveOut(request: SweepRequest & { readonly table: string; readonly reason: LeftOutReason }): Promise<void>;
+  finishSweep(request: SweepRequest): Promise<SweepCounts>;
+  repairSweep(request: SweepRequest & { readonly limits: RepairLimits | null }): Promise<RepairOutcome>;
+  recheckSweep(request: SweepRequest): Promise<RecheckOutcome>;
+  /** It is not through: a later one takes it up. */
+  endSweep(request: SweepRequest): Promise<void>;
 }

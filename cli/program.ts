@@ -11,6 +11,7 @@ import { addStart } from './start.js';
 import { addStatus } from './status.js';
 import { addStop } from './stop.js';
 import { addUninstall } from './uninstall.js';
+import { addValidate } from './validate.js';
 import { version } from '../workers/version.js';
 import { addWait } from './wait.js';
 import { addWorker } from './worker.js';
@@ -55,6 +56,7 @@ function buildProgram(): Command {
     addWait,
     addResync,
     addSchema,
+    addValidate,
     addUninstall,
   ];
   for (const add of commands) add(program);

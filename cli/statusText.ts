@@ -68,7 +68,7 @@ function problemText({ code, severity, message, fix, table, store }: PipelineSta
 }
 
 /** The first columns to the left, numbers to the right. */
-function columns(header: readonly string[], rows: readonly (readonly string[])[], left: number): string {
+export function columns(header: readonly string[], rows: readonly (readonly string[])[], left: number): string {
   const lines = [header, ...rows];
   const widths = header.map((_, i) => Math.max(...lines.map((line) => width(line[i] ?? ''))));
   const cell = (text: string, i: number): string => {

@@ -1,6 +1,7 @@
 /** The configuration after validation: every default filled in, every secret resolved. Never logged, never in a history. */
 import type { FormSettings } from './forms.js';
 import type { SchemaPolicy } from './schemaPolicy.js';
+import type { ValidateConfig } from './configValidate.js';
 import type { StoreName } from './store.js';
 
 export interface TlsOptions {
@@ -96,6 +97,9 @@ export interface Config {
   readonly capture: { readonly batchRows: number };
   readonly apply: { readonly shards: number };
   readonly snapshot: { readonly chunkMs: number; readonly maxBacklogRows: number; readonly parallel: number };
+  readonly validate: ValidateConfig;
+  /** automatic: copies that a loss or a gap makes due begin by themselves; otherwise when they are asked for. */
+  readonly resync: { readonly automatic: boolean };
 }
 
 export function configuredStores(config: Config): readonly StoreName[] {

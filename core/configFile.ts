@@ -6,8 +6,9 @@ import { z } from 'zod';
 import type { Config } from './config.js';
 import { checkForms, checkOverrideShapes, formNames, schemaSection, type Tell } from './configOverrides.js';
 import { isOff, kafkaSection, mongoSection, mysqlSection, redisSection, temporalSection } from './configServers.js';
-import { alreadyTold, duration, group, integer, list, matching, size, text } from './configScalars.js';
+import { alreadyTold, duration, flag, group, integer, list, matching, size, text } from './configScalars.js';
 import { readConfigText, type ConfigText, type Mistake, type Outside } from './configText.js';
+import { validateSection } from './configValidate.js';
 import { LockstepError } from './errors.js';
 import { editDistance, nearest } from './suggest.js';
 
@@ -32,6 +33,8 @@ const sections = {
     maxBacklogRows: integer(1_000, 100_000_000).default(20_000),
     parallel: integer(1, 32).default(2),
   }).prefault({}),
+  validate: validateSection.prefault({}),
+  resync: group({ automatic: flag().default(true) }).prefault({}),
 };
 
 /** Every name that may stand at the top of the file. */
@@ -100,6 +103,8 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
   const capture = check(sections.capture, raw['capture'] ?? undefined, 'capture');
   const apply = check(sections.apply, raw['apply'] ?? undefined, 'apply');
   const snapshot = check(sections.snapshot, raw['snapshot'] ?? undefined, 'snapshot');
+  const validate = check(sections.validate, raw['validate'] ?? undefined, 'validate');
+  const resync = check(sections.resync, raw['resync'] ?? undefined, 'resync');
 
   if (tables?.include.length === 0)
     tell('tables.include', "is empty; allowed: at least one name or pattern, such as ['*']");
@@ -118,6 +123,8 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
     !capture ||
     !apply ||
     !snapshot ||
+    !validate ||
+    !resync ||
     mongoDatabase === undefined
   )
     return undefined;
@@ -137,6 +144,8 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
     capture,
     apply,
     snapshot: { chunkMs: chunkTime, ...copies },
+    validate,
+    resync,
   };
 }
 

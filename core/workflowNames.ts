@@ -30,6 +30,16 @@ export function snapshotId(pipeline: string, table: string): string {
   return `${pipelineId(pipeline)}/snapshot/${table}`;
 }
 
+/** A sweep of the whole pipeline, or of one table: at most one of each at a time. */
+export function validateId(pipeline: string, table: string | null): string {
+  return table === null ? `${pipelineId(pipeline)}/validate` : `${pipelineId(pipeline)}/validate/${table}`;
+}
+
+/** Sweeps that a Schedule starts: Temporal puts the time behind the workflow's id. */
+export function scheduleId(pipeline: string, name: string): string {
+  return `${pipelineId(pipeline)}/schedule/${name}`;
+}
+
 /** Every stream of a pipeline: one capture, one apply for each store and shard. */
 export type Stream =
   { readonly kind: 'capture' } | { readonly kind: 'apply'; readonly store: StoreName; readonly shard: number };

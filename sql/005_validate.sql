@@ -78,13 +78,13 @@ CREATE TABLE IF NOT EXISTS {db}.repairs (
   KEY name (name, key_hash)
 ) ENGINE=InnoDB;
 
--- Through when the last sweep found a table right in a store, and the ends of the log then: what was applied before is known
--- to have been right, so a difference later is not a lost apply.
+-- The last complete sweep of a table and store. through: when it was last right as a whole; NULL: it never was. marker: ends of
+-- the log before the sweep: what was applied by then is known to have landed, so a difference later is not a lost apply.
 CREATE TABLE IF NOT EXISTS {db}.swept (
   name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   store VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   sweep CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-  through TIMESTAMP(6) NOT NULL,
+  through TIMESTAMP(6) NULL,
   marker JSON NOT NULL,
   drift BIGINT UNSIGNED NOT NULL,
   PRIMARY KEY (name, store)

@@ -8,9 +8,11 @@ import { captureActivities } from '../activities/capture.js';
 import { installActivities } from '../activities/install.js';
 import { lookActivities } from '../activities/look.js';
 import { snapshotActivities } from '../activities/snapshot.js';
+import { sweepActivities } from '../activities/sweep.js';
 import type { Config } from '../core/config.js';
 import { pipelineIdentity } from '../core/pipelineIdentity.js';
 import { queueNames, type QueueName } from '../core/workflowNames.js';
+import { Pace } from '../stages/pace.js';
 import { openReader } from '../stores/kafka/reader.js';
 import { builtBundle } from './bundle.js';
 import { openClients, openStore, type Clients } from './clients.js';
@@ -80,7 +82,12 @@ function activitiesOf(config: Config, { mysql, reader, stores }: Clients, draini
     mongo: apply,
     redis: apply,
     ingest: snapshotActivities({ ...common, stores }),
-    sweep: {},
+    sweep: sweepActivities({
+      ...common,
+      stores,
+      pace: new Pace(config.validate),
+      openReader: () => openReader(config.kafka, { clientId: `lockstep-${config.pipeline}-sweep`, maxWaitMs: 50 }),
+    }),
   };
 }
 

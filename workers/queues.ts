@@ -5,17 +5,18 @@ import type {
   CaptureActivities,
   ControlActivities,
   SnapshotActivities,
+  SweepActivities,
 } from '../activities/contract.js';
 import { taskQueue, type QueueName } from '../core/workflowNames.js';
 
-/** What each queue's worker can do. `sweep` has nothing to do yet. */
+/** What each queue's worker can do. */
 export interface QueueActivities {
   readonly control: ControlActivities;
   readonly capture: CaptureActivities;
   readonly mongo: ApplyActivities;
   readonly redis: ApplyActivities;
   readonly ingest: SnapshotActivities;
-  readonly sweep: Record<string, never>;
+  readonly sweep: SweepActivities;
 }
 
 export interface QueueSetup {
@@ -38,12 +39,24 @@ const slots: Readonly<Record<QueueName, number>> = {
   sweep: 8,
 };
 
+/**
+ * A cluster has four partitions a task queue: with fewer pollers a task may wait for one to come by. Where that does no
+ * harm there are fewer, since each costs something at rest.
+ */
+const pollers: Readonly<Record<QueueName, number>> = {
+  control: 4,
+  capture: 4,
+  mongo: 4,
+  redis: 4,
+  ingest: 4,
+  sweep: 2,
+};
+
 /** Whatever has not ended by then is left to the next worker, which fences it. */
 const drainWithin = '8 seconds';
 
 export async function createWorkers(setup: QueueSetup, queues: readonly QueueName[]): Promise<readonly Worker[]> {
-  const active = queues.filter((queue) => queue !== 'sweep');
-  return Promise.all(active.map((queue) => Worker.create(optionsOf(setup, queue))));
+  return Promise.all(queues.map((queue) => Worker.create(optionsOf(setup, queue))));
 }
 
 function optionsOf(setup: QueueSetup, queue: QueueName): WorkerOptions {
@@ -57,8 +70,7 @@ function optionsOf(setup: QueueSetup, queue: QueueName): WorkerOptions {
     ...(identity === undefined ? {} : { identity }),
     ...(queue === 'control' ? workflowOptions(setup) : {}),
     maxConcurrentActivityTaskExecutions: slots[queue],
-    // A cluster has four partitions a task queue: with fewer pollers a task may wait for one to come by.
-    activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 4 },
+    activityTaskPollerBehavior: { type: 'simple-maximum', maximum: pollers[queue] },
     // The server must hear of a stream at least four times in its heartbeat timeout of 2 s.
     maxHeartbeatThrottleInterval: '400 milliseconds',
     shutdownGraceTime: 0,

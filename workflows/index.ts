@@ -3,3 +3,4 @@ export { apply } from './apply.js';
 export { capture } from './capture.js';
 export { pipeline } from './pipeline.js';
 export { snapshot } from './snapshot.js';
+export { validate } from './validate.js';

@@ -7,6 +7,7 @@ import type { CopyOutcome } from '../core/outcome.js';
 import type { PipelineIdentity } from '../core/pipelineIdentity.js';
 import type { OpenProblem, PipelineStage, PipelineStatus, Sample } from '../core/status.js';
 import type { StoreName } from '../core/store.js';
+import type { AskedBy, RepairLimits } from '../core/sweep.js';
 import type { Stream } from '../core/workflowNames.js';
 import type { PipelineState } from './pipelineState.js';
 import { lookSignalName } from './signalNames.js';
@@ -47,6 +48,22 @@ export interface StreamInput extends PipelineScope {
 export interface SnapshotInput extends PipelineScope {
   readonly table: string;
   readonly run: string;
+}
+
+export interface ValidateInput extends PipelineScope {
+  /** Null: every captured table, and whatever the stores hold besides. */
+  readonly tables: readonly string[] | null;
+  /** Of the pipeline's stores. */
+  readonly sweepStores: readonly StoreName[];
+  readonly repair: boolean;
+  /** Null: somebody asked for the repair, and it is made in full. */
+  readonly limits: RepairLimits | null;
+  readonly askedBy: AskedBy;
+  /** Chunks at a time. */
+  readonly parallel: number;
+  readonly maxHistoryEvents?: number;
+  /** Carried from the run before by continue-as-new. */
+  readonly sweep?: string;
 }
 
 /** What the stores are to leave alone. Capture never pauses: the log keeps what a paused store will need. */

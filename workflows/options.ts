@@ -42,6 +42,25 @@ export function lookOptions(pipeline: string): ActivityOptions {
   };
 }
 
+/**
+ * A part of a sweep, seconds to minutes long. A server that is away is waited for about a minute; then the sweep ends, says
+ * why, and can be taken up where it was.
+ */
+export function sweepOptions(pipeline: string): ActivityOptions {
+  return {
+    taskQueue: taskQueue(pipeline, 'sweep'),
+    startToCloseTimeout: '6 hours',
+    heartbeatTimeout: '3 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: {
+      initialInterval: '500 milliseconds',
+      backoffCoefficient: 2,
+      maximumInterval: '10 seconds',
+      maximumAttempts: 8,
+    },
+  };
+}
+
 /** What a child is started with, besides its arguments. */
 export type ChildOptions = Pick<
   ChildWorkflowOptions,

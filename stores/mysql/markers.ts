@@ -37,6 +37,19 @@ export async function readMarker(queries: Queries, stateDatabase: string, id: st
   return row === undefined ? null : parseVector(asText(row[0]));
 }
 
+/** Those of the markers that capture has published. */
+export async function readMarkers(
+  queries: Queries,
+  stateDatabase: string,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, OffsetVector>> {
+  if (ids.length === 0) return new Map();
+  const rows = await queries.rows(`SELECT id, vector FROM ${quoteTable(stateDatabase, 'markers')} WHERE id IN (?)`, [
+    ids,
+  ]);
+  return new Map(rows.map((row) => [asText(row[0]), parseVector(asText(row[1]))]));
+}
+
 export async function forgetOldMarkers(queries: Queries, stateDatabase: string, olderThanHours: number): Promise<void> {
   await queries.run(
     `DELETE FROM ${quoteTable(stateDatabase, 'markers')}

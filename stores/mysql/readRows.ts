@@ -1,9 +1,10 @@
-/** Committed rows of a table in key order, as stores know them: key text and row JSON. Takes no locks. */
+/** Committed rows of a table in key order, as stores know them: key text and row JSON. One statement each; takes no locks. */
 import type { Definition } from '../../core/definition.js';
 import { finishRowJson } from '../../core/rowJson.js';
 import type { SourceRow } from '../../core/store.js';
-import { asBytes, asText } from './cell.js';
+import { asBytes, asText, type Row } from './cell.js';
 import type { Queries } from './connection.js';
+import { atKeyText } from './keyLookup.js';
 import { boundaryColumns, inRange, keyOrder, type Boundary } from './keyWalk.js';
 import { quoteTable } from './quote.js';
 import { keyJson, rowJson } from './rowJson.js';
@@ -14,19 +15,49 @@ export interface RowsRead {
   readonly last: Boundary | null;
 }
 
+/** upTo: the last key to be read; null reads to the end of the table. */
 export async function readRows(
   queries: Queries,
   definition: Definition,
   after: Boundary | null,
   limit: number,
+  upTo: Boundary | null = null,
 ): Promise<RowsRead> {
-  const image = rowJson(definition, 't', { guarded: false });
   const found = await queries.rows(
-    `SELECT CAST(${keyJson(definition, 't')} AS BINARY),CAST(${image} AS BINARY),${boundaryColumns(definition)}
-       FROM ${quoteTable(definition.database, definition.table)} t FORCE INDEX (PRIMARY)
-      WHERE ${inRange(definition, { after, upTo: null })} ORDER BY ${keyOrder(definition)} LIMIT ${limit}`,
+    `SELECT ${images(definition)},${boundaryColumns(definition)} FROM ${source(definition)}
+      WHERE ${inRange(definition, { after, upTo })} ORDER BY ${keyOrder(definition)} LIMIT ${limit}`,
   );
-  const rows = found.map(([key, row]) => ({ key: asBytes(key), row: finishRowJson(definition, asBytes(row)) }));
   const last = found.length < limit ? undefined : found.at(-1);
-  return { rows, last: last === undefined ? null : last.slice(2).map((cell) => asText(cell)) };
+  return {
+    rows: found.map((row) => sourceRow(definition, row)),
+    last: last === undefined ? null : last.slice(2).map((cell) => asText(cell)),
+  };
+}
+
+/** Rows by key text; keys without a row, byte for byte, are absent. */
+export async function readRowsAt(
+  queries: Queries,
+  definition: Definition,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, SourceRow>> {
+  const conditions = keys.flatMap((key) => atKeyText(definition, key) ?? []);
+  if (conditions.length === 0) return new Map();
+  const found = await queries.rows(
+    `SELECT ${images(definition)} FROM ${source(definition)} WHERE ${conditions.map((c) => `(${c})`).join(' OR ')}`,
+  );
+  const rows = found.map((row) => sourceRow(definition, row));
+  return new Map(rows.map((row) => [row.key.toString(), row]));
+}
+
+function images(definition: Definition): string {
+  const image = rowJson(definition, 't', { guarded: false });
+  return `CAST(${keyJson(definition, 't')} AS BINARY),CAST(${image} AS BINARY)`;
+}
+
+function source(definition: Definition): string {
+  return `${quoteTable(definition.database, definition.table)} t FORCE INDEX (PRIMARY)`;
+}
+
+function sourceRow(definition: Definition, [key, row]: Row): SourceRow {
+  return { key: asBytes(key), row: finishRowJson(definition, asBytes(row)) };
 }

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
 import type { Config } from '../../core/config.js';
+import { validateDefaults } from '../../core/configValidate.js';
 import { openMysql, type Mysql } from '../../stores/mysql/connection.js';
 import { asBytesOrNull, asText, asTextOrNull } from '../../stores/mysql/cell.js';
 import { quoteName } from '../../stores/mysql/quote.js';
@@ -96,6 +97,8 @@ export function testConfig(uri: string, source: string, state: string, changes: 
     capture: { batchRows: 1 },
     apply: { shards: 1 },
     snapshot: { chunkMs: 50, maxBacklogRows: 1_000_000_000, parallel: 1 },
+    validate: validateDefaults,
+    resync: { automatic: true },
     ...changes,
   };
 }

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { createConnection, type Connection } from 'mysql2/promise';
 import type { Config } from '../../core/config.js';
+import { validateDefaults } from '../../core/configValidate.js';
 import { decodeHeader } from '../../core/event.js';
 import { ownTopic, tableTopic } from '../../core/names.js';
 import type { CaptureOutcome } from '../../core/outcome.js';
@@ -84,6 +85,8 @@ export async function createCaptureRig(
     capture: { batchRows: settings.batchRows ?? 2_000 },
     apply: { shards: 1 },
     snapshot: { chunkMs: 50, maxBacklogRows: 100_000, parallel: 1 },
+    validate: validateDefaults,
+    resync: { automatic: true },
   };
   const mysql = openMysql(config.mysql, { connections: 4 });
   const waiting = async (): Promise<number> => {

@@ -78,6 +78,18 @@ describe('a right file', () => {
       capture: { batchRows: 2000 },
       apply: { shards: 1 },
       snapshot: { chunkMs: 50, maxBacklogRows: 20_000, parallel: 2 },
+      validate: {
+        parallel: 2,
+        rowsPerSecond: 100_000,
+        rowsPerSecondBusy: 2_000,
+        maxLagMs: 250,
+        maxRunningThreads: 32,
+        repair: { perMinute: 600, maxShare: 0.05 },
+        schedules: {
+          nightly: { when: { cron: '0 3 * * *' }, timeZone: 'UTC', tables: null, stores: null, repair: true },
+        },
+      },
+      resync: { automatic: true },
     });
   });
 
@@ -133,14 +145,14 @@ describe('a wrong file', () => {
       'empty',
       '',
       [
-        'the file is empty; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, int64, json, datetime, boolean, overrides',
+        'the file is empty; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, int64, json, datetime, boolean, overrides',
       ],
     ],
     [
       'a list',
       '- a',
       [
-        'the file is no group of settings; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, int64, json, datetime, boolean, overrides',
+        'the file is no group of settings; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, int64, json, datetime, boolean, overrides',
       ],
     ],
     ['not YAML', 'pipeline: "shop', ['line 1: the file is not YAML: Missing closing']],
@@ -160,7 +172,7 @@ describe('a wrong file', () => {
       'an unknown section',
       `${contract}kafak: {}\n`,
       [
-        'line 11: kafak is no setting (did you mean kafka?); allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, int64, json, datetime, boolean, overrides',
+        'line 11: kafak is no setting (did you mean kafka?); allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, int64, json, datetime, boolean, overrides',
       ],
     ],
     [

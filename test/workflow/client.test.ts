@@ -1,6 +1,7 @@
 /** Commands as they reach a pipeline's workflow: what they do, and what they say when it cannot be done. */
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import type { Config } from '../../core/config.js';
+import { validateDefaults } from '../../core/configValidate.js';
 import { LockstepError } from '../../core/errors.js';
 import { openPipelineClient, type PipelineClient } from '../../workers/pipelineClient.js';
 import { until } from '../support/processes.js';
@@ -45,6 +46,8 @@ function config(over: Partial<Config> = {}): Config {
     capture: { batchRows: 1 },
     apply: { shards: 1 },
     snapshot: { chunkMs: 1, maxBacklogRows: 1, parallel: 2 },
+    validate: validateDefaults,
+    resync: { automatic: true },
     ...over,
   };
 }

@@ -1,0 +1,42 @@
+/**
+ * How fast a sweep may read: as fast as it is allowed while nothing else happens, and only so much beside traffic that
+ * nobody feels it. Driven by what the sweep sees anyway: how long its markers take through capture and the stores, how many
+ * events the log took meanwhile, and how many statements MySQL runs. Pure.
+ */
+export interface PaceSettings {
+  /** Most rows a second, of one worker. */
+  readonly rowsPerSecond: number;
+  /** Most rows a second while changes stream. */
+  readonly rowsPerSecondBusy: number;
+  /** A marker that takes longer shows that the stream falls behind. */
+  readonly maxLagMs: number;
+  /** Statements that run in MySQL at once, beyond which the sweep holds back. */
+  readonly maxRunningThreads: number;
+}
+
+export interface Signs {
+  /** Newest marker: written → passed by every store, milliseconds; null before the first. */
+  readonly lagMs: number | null;
+  /** Events a second in the log. */
+  readonly eventsPerSecond: number;
+  readonly runningThreads: number;
+}
+
+/** So few changes are no traffic: a sweep's own repairs, a clock table. */
+const quietEvents = 20;
+export const slowestRows = 200;
+
+/** Rows a second from now on; `rate` is what it was. Halves in trouble, grows by a quarter without. */
+export function nextRate(rate: number, signs: Signs, settings: PaceSettings): number {
+  const busy = signs.eventsPerSecond > quietEvents;
+  const most = busy ? Math.min(settings.rowsPerSecondBusy, settings.rowsPerSecond) : settings.rowsPerSecond;
+  const late = signs.lagMs !== null && signs.lagMs > settings.maxLagMs && busy;
+  const crowded = signs.runningThreads > settings.maxRunningThreads;
+  const wanted = late || crowded ? rate / 2 : rate * 1.25;
+  return Math.max(Math.min(slowestRows, most), Math.min(most, wanted));
+}
+
+/** Rows of one read: pieces of about a tenth of a second at most, so that streams in the same process are not held up. */
+export function batchRows(rate: number): number {
+  return Math.max(50, Math.min(1_000, Math.round(rate / 20)));
+}

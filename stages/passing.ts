@@ -1,0 +1,167 @@
+/**
+ * Markers and stores that pass them, for many waiters at once: one query a round asks for every marker, one read a store
+ * for every position. Nothing is ever concluded from time: who waits, waits until it is so, or until the sweep is told
+ * that it cannot be.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LockstepError } from '../core/errors.js';
+import { hasPassed, type OffsetVector } from '../core/position.js';
+import type { Store, StoreName } from '../core/store.js';
+import type { Queries } from '../stores/mysql/connection.js';
+import { readMarkers } from '../stores/mysql/markers.js';
+import { positionsIn, writeMarker } from './wait.js';
+
+export interface PassingDeps {
+  readonly queries: Queries;
+  readonly stateDatabase: string;
+  readonly stores: readonly Pick<Store, 'name' | 'readState'>[];
+  readonly shards: number;
+  readonly signal: AbortSignal;
+  /** Called in every round. */
+  readonly beat: () => void;
+  /** Asked now and then by whoever waits for long: throws where waiting is in vain. */
+  readonly reconsider: () => Promise<void>;
+}
+
+interface Waiter {
+  /** True once it has what it waits for. */
+  readonly look: (round: Round) => boolean;
+  readonly fail: (error: unknown) => void;
+}
+
+interface Round {
+  readonly vectors: ReadonlyMap<string, OffsetVector>;
+  readonly positions: ReadonlyMap<StoreName, OffsetVector>;
+}
+
+const pauseMs = { first: 3, most: 25 };
+const reconsiderAfterMs = 1_500;
+/** A store that does not answer may be back in a moment: a restart, an election. */
+const awayMs = 20_000;
+
+export class Stopped extends Error {
+  override readonly name = 'Stopped';
+}
+
+export class Passing {
+  readonly #deps: PassingDeps;
+  readonly #markers = new Map<string, Waiter>();
+  readonly #passes = new Map<Waiter, StoreName>();
+  readonly #awaySince = new Map<StoreName, number>();
+  #running = false;
+
+  constructor(deps: PassingDeps) {
+    this.#deps = deps;
+  }
+
+  /** Writes a marker and returns what it resolved to. */
+  async resolved(): Promise<OffsetVector> {
+    const id = await writeMarker(this.#deps);
+    return new Promise((resolve, reject) => {
+      this.#markers.set(id, {
+        look: ({ vectors }) => {
+          const vector = vectors.get(id);
+          if (vector === undefined) return false;
+          resolve(vector);
+          return true;
+        },
+        fail: reject,
+      });
+      this.#run();
+    });
+  }
+
+  async passed(store: StoreName, vector: OffsetVector): Promise<void> {
+    if (vector.size === 0) return;
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        look: ({ positions }) => {
+          const at = positions.get(store);
+          if (at === undefined || !reached(at, vector)) return false;
+          resolve();
+          return true;
+        },
+        fail: reject,
+      };
+      this.#passes.set(waiter, store);
+      this.#run();
+    });
+  }
+
+  #run(): void {
+    if (this.#running) return;
+    this.#running = true;
+    const again = (): void => {
+      this.#running = false;
+      if (this.#markers.size + this.#passes.size > 0) this.#run();
+    };
+    this.#rounds().then(again, (error: unknown) => {
+      this.#failAll(error);
+      again();
+    });
+  }
+
+  #failAll(error: unknown): void {
+    const all = [...this.#markers.values(), ...this.#passes.keys()];
+    this.#markers.clear();
+    this.#passes.clear();
+    for (const waiter of all) waiter.fail(error);
+  }
+
+  async #rounds(): Promise<void> {
+    let reconsiderAt = Date.now() + reconsiderAfterMs;
+    for (let pause = pauseMs.first; this.#markers.size + this.#passes.size > 0;) {
+      if (this.#deps.signal.aborted) throw new Stopped('the sweep stops');
+      this.#deps.beat();
+      const moved = this.#tell(await this.#look());
+      pause = moved ? pauseMs.first : Math.min(pauseMs.most, pause * 1.3);
+      if (moved) reconsiderAt = Date.now() + reconsiderAfterMs;
+      else if (Date.now() > reconsiderAt) {
+        await this.#deps.reconsider();
+        reconsiderAt = Date.now() + reconsiderAfterMs;
+      }
+      if (this.#markers.size + this.#passes.size > 0) await sleep(pause);
+    }
+  }
+
+  async #look(): Promise<Round> {
+    const { queries, stateDatabase, stores, shards } = this.#deps;
+    const wanted = new Set(this.#passes.values());
+    const [vectors, read] = await Promise.all([
+      readMarkers(queries, stateDatabase, [...this.#markers.keys()]),
+      Promise.all(
+        stores
+          .filter(({ name }) => wanted.has(name))
+          .map(async (store) => [store.name, await this.#positions(store, shards)] as const),
+      ),
+    ]);
+    const positions = new Map(read.flatMap(([name, at]) => (at === null ? [] : [[name, at] as const])));
+    return { vectors, positions };
+  }
+
+  /** Null while the store does not answer, for as long as that may pass. */
+  async #positions(store: Pick<Store, 'name' | 'readState'>, shards: number): Promise<OffsetVector | null> {
+    try {
+      const positions = await positionsIn(store, shards);
+      this.#awaySince.delete(store.name);
+      return new Map([...positions].map(([name, { offset }]) => [name, offset]));
+    } catch (error) {
+      if (!(error instanceof LockstepError) || !error.retryable) throw error;
+      const since = this.#awaySince.get(store.name) ?? Date.now();
+      this.#awaySince.set(store.name, since);
+      if (Date.now() - since > awayMs) throw error;
+      return null;
+    }
+  }
+
+  #tell(round: Round): boolean {
+    let moved = false;
+    for (const [id, waiter] of this.#markers) if (waiter.look(round)) moved = this.#markers.delete(id);
+    for (const waiter of this.#passes.keys()) if (waiter.look(round)) moved = this.#passes.delete(waiter);
+    return moved;
+  }
+}
+
+function reached(positions: OffsetVector, vector: OffsetVector): boolean {
+  return hasPassed(new Map([...positions].map(([name, offset]) => [name, { offset, ordinal: 0 }])), vector);
+}

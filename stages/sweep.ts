@@ -1,0 +1,206 @@
+/**
+ * A sweep from outside its chunks: which tables it takes, when a table is done, what it found in all. Everything stands in
+ * MySQL, so a sweep that ended in between is taken up where it was.
+ */
+import { LockstepError } from '../core/errors.js';
+import { driftIn } from '../core/drift.js';
+import type { StoreName } from '../core/store.js';
+import type { AskedBy, LeftOutReason, SweepScope } from '../core/sweep.js';
+import type { Queries } from '../stores/mysql/connection.js';
+import { readCopies } from '../stores/mysql/copies.js';
+import { estimateRows } from '../stores/mysql/copyRows.js';
+import { countSweepDrift, healStrangers, healUnseen } from '../stores/mysql/drift.js';
+import { errorNumber } from '../stores/mysql/failure.js';
+import { readCapturedTables, readDefinition, type CapturedTable } from '../stores/mysql/state.js';
+import {
+  finishTable,
+  firstUnfinished,
+  forgetOldSweeps,
+  insertSweep,
+  lastSweep,
+  leaveTableOut,
+  lockSweepTable,
+  moveSweep,
+  nextPart,
+  readSweep,
+  readSweepTables,
+  recordSwept,
+  resetTable,
+  unfinishedChunks,
+  type SweepTable,
+} from '../stores/mysql/sweeps.js';
+import { whyAside, type SweepDeps } from './sweepContext.js';
+import { chunkRows } from './sweepRows.js';
+
+export interface SweepAsked {
+  /** A fresh UUID; an unfinished sweep of the same scope is taken up instead. */
+  readonly sweep: string;
+  readonly scope: SweepScope;
+  readonly askedBy: AskedBy;
+}
+
+export interface SweepBegun {
+  readonly sweep: string;
+  /** Tables whose rows are to be swept, the smallest first. */
+  readonly tables: readonly {
+    readonly name: string;
+    /** As many as there seem to be. */
+    readonly chunks: number;
+    /** The first that is not finished. */
+    readonly next: number;
+    readonly through: boolean;
+  }[];
+  /** The part of what each store holds that is to be looked through next; null: all were. */
+  readonly entries: Readonly<Partial<Record<StoreName, number | null>>>;
+}
+
+/** A sweep that was broken off longer ago says little of today. */
+const takeUpWithinMs = 24 * 3_600_000;
+const keepDays = 90;
+
+/** Throws LS-TABLE-UNKNOWN for a table in scope that is not captured. */
+export async function beginSweep(deps: SweepDeps, asked: SweepAsked, now: number): Promise<SweepBegun> {
+  const { mysql, config } = deps;
+  const { stateDatabase } = config.mysql;
+  const captured = await readCapturedTables(mysql, stateDatabase);
+  const { scope } = asked;
+  const unknown = (scope.tables ?? []).filter((table) => !captured.some(({ name }) => name === table));
+  if (unknown.length > 0) throw new LockstepError('LS-TABLE-UNKNOWN', `not captured: ${unknown.join(', ')}`);
+  const sweep = await takenUp(mysql, stateDatabase, asked, now);
+  if ((await readSweep(mysql, stateDatabase, sweep)) === null) await forgetOldSweeps(mysql, stateDatabase, keepDays);
+  const copies = new Map((await readCopies(mysql, stateDatabase)).map((copy) => [copy.tableId, copy]));
+  const { paused, pausedTables } = await deps.circumstances();
+  const inScope = captured.filter(({ name }) => scope.tables === null || scope.tables.includes(name));
+  const rows: Parameters<typeof insertSweep>[3][number][] = [];
+  for (const table of inScope) {
+    const copy = copies.get(table.id);
+    const reason = paused || pausedTables.includes(table.name) ? 'paused' : copy?.phase === 'done' ? null : 'copying';
+    rows.push({
+      name: table.name,
+      reason,
+      definition: table.definition,
+      copyRun: copy?.run ?? null,
+      rowsEstimated: reason === null ? await estimated(deps, table) : 0,
+    });
+  }
+  await mysql.transaction((queries) => insertSweep(queries, stateDatabase, { ...asked, id: sweep }, rows));
+  await moveSweep(mysql, stateDatabase, sweep, 'running');
+  const tables = (await readSweepTables(mysql, stateDatabase, sweep)).filter(({ state }) => state === 'due');
+  const begun: SweepBegun['tables'][number][] = [];
+  for (const { name, rowsEstimated, chunks, cutAll } of tables.toSorted((a, b) => a.rowsEstimated - b.rowsEstimated)) {
+    const next = chunks === 0 ? 0 : await firstUnfinished(mysql, stateDatabase, sweep, name, chunks);
+    const through = cutAll && next === chunks;
+    begun.push({ name, chunks: Math.max(1, Math.ceil(rowsEstimated / chunkRows)), next, through });
+  }
+  const entries: Partial<Record<StoreName, number | null>> = {};
+  for (const store of scope.stores) entries[store] = await nextPart(mysql, stateDatabase, sweep, store);
+  return { sweep, tables: begun, entries };
+}
+
+async function takenUp(queries: Queries, stateDatabase: string, asked: SweepAsked, now: number): Promise<string> {
+  const last = await lastSweep(queries, stateDatabase, asked.scope);
+  const fits = last?.state === 'ended' && now - last.startedAt < takeUpWithinMs;
+  return fits ? last.id : asked.sweep;
+}
+
+async function estimated({ mysql, config }: SweepDeps, table: CapturedTable): Promise<number> {
+  const definition = await readDefinition(mysql, config.mysql.stateDatabase, table.definition);
+  if (definition === null) return 0;
+  try {
+    return await estimateRows(mysql, definition);
+  } catch (error) {
+    // Dropped since: its first chunk will tell.
+    if (errorNumber(error) === 1146) return 0;
+    throw error;
+  }
+}
+
+export type TakenAgain = { readonly kind: 'again' } | { readonly kind: 'aside'; readonly reason: LeftOutReason };
+
+/** A table that could not be judged: begun anew as it is now, or left for later while it is being copied. */
+export async function takeAgain(deps: SweepDeps, sweep: string, name: string): Promise<TakenAgain> {
+  const { mysql, config } = deps;
+  const { stateDatabase } = config.mysql;
+  const table = (await readCapturedTables(mysql, stateDatabase)).find((one) => one.name === name);
+  if (table === undefined) return { kind: 'aside', reason: 'dropped' };
+  const { paused, pausedTables } = await deps.circumstances();
+  if (paused || pausedTables.includes(name)) return { kind: 'aside', reason: 'paused' };
+  const copy = (await readCopies(mysql, stateDatabase)).find(({ tableId }) => tableId === table.id);
+  const now = { name, tableId: table.id, hash: table.definition, copyRun: copy?.run ?? null };
+  const reason = await whyAside({ config, mysql, stateDatabase }, now);
+  if (reason !== null) return { kind: 'aside', reason };
+  await mysql.transaction((queries) =>
+    resetTable(queries, stateDatabase, sweep, { name, definition: table.definition, copyRun: now.copyRun }),
+  );
+  return { kind: 'again' };
+}
+
+export async function leaveOut(
+  { mysql, config }: Pick<SweepDeps, 'mysql' | 'config'>,
+  sweep: string,
+  name: string,
+  reason: LeftOutReason,
+): Promise<void> {
+  await leaveTableOut(mysql, config.mysql.stateDatabase, sweep, name, reason);
+}
+
+export interface SweepCounts {
+  readonly drift: number;
+  /** Tables that were left out. */
+  readonly leftOut: number;
+}
+
+/** Every pass is through: tables are done, what is open of them and was not seen again is healed. Safe to repeat. */
+export async function finishSweep(
+  { mysql, config }: Pick<SweepDeps, 'mysql' | 'config'>,
+  sweep: string,
+  scope: SweepScope,
+): Promise<SweepCounts> {
+  const { stateDatabase } = config.mysql;
+  const tables = await readSweepTables(mysql, stateDatabase, sweep);
+  for (const table of tables) {
+    if (table.state !== 'due') continue;
+    await mysql.transaction(async (queries) => {
+      const locked = await lockSweepTable(queries, stateDatabase, sweep, table.name);
+      if (locked === null || (await unfinishedChunks(queries, stateDatabase, sweep, table.name)) > 0) {
+        throw new LockstepError('LS-INTERNAL', `sweep ${sweep} was to be finished before ${table.name} was through`);
+      }
+      await closeTable(queries, stateDatabase, sweep, scope, locked);
+    });
+  }
+  if (scope.tables === null) await healStrangers(mysql, stateDatabase, sweep, scope.stores);
+  await moveSweep(mysql, stateDatabase, sweep, 'done');
+  const counts = await countSweepDrift(mysql, stateDatabase, sweep);
+  return {
+    drift: counts.reduce((sum, entry) => sum + driftIn(entry.counts), 0),
+    leftOut: (await readSweepTables(mysql, stateDatabase, sweep)).filter(({ state }) => state === 'left-out').length,
+  };
+}
+
+async function closeTable(
+  queries: Queries,
+  stateDatabase: string,
+  sweep: string,
+  { stores }: SweepScope,
+  table: SweepTable,
+): Promise<void> {
+  const counts = await countSweepDrift(queries, stateDatabase, sweep);
+  for (const store of stores) {
+    const found = counts.find((entry) => entry.table === table.name && entry.store === store);
+    await healUnseen(queries, stateDatabase, { table: table.name, store, sweep, beganAt: table.beganAt ?? 0 });
+    if (table.marker === null || table.beganAt === null) continue;
+    await recordSwept(queries, stateDatabase, {
+      name: table.name,
+      store,
+      sweep,
+      marker: table.marker,
+      drift: found === undefined ? 0 : driftIn(found.counts),
+      beganAt: table.beganAt,
+    });
+  }
+  await finishTable(queries, stateDatabase, sweep, table.name);
+}
+
+export async function endSweep({ mysql, config }: Pick<SweepDeps, 'mysql' | 'config'>, sweep: string): Promise<void> {
+  await moveSweep(mysql, config.mysql.stateDatabase, sweep, 'ended');
+}

@@ -1,0 +1,205 @@
+/**
+ * A part of what a store holds, looked up in MySQL: entries without a row are settled like rows that differ. Names that no
+ * table has, or whose table was dropped, come to light here alone.
+ */
+import type { Definition } from '../core/definition.js';
+import type { Drift, KeyText } from '../core/drift.js';
+import type { Entry, StoreName } from '../core/store.js';
+import { noCounts, type ChunkCounts } from '../core/sweep.js';
+import { targetOf } from '../core/target.js';
+import { codeOf } from '../core/errors.js';
+import { readTables } from '../stores/mysql/definitions.js';
+import { recordDrift } from '../stores/mysql/drift.js';
+import { errorNumber } from '../stores/mysql/failure.js';
+import { asMysqlPrints, atKeyText, keysWithoutRow } from '../stores/mysql/keyLookup.js';
+import { readKnownTables, type KnownTable } from '../stores/mysql/state.js';
+import { dropChunks, finishChunk, leaveTableOut, readChunk, readSweepTables } from '../stores/mysql/sweeps.js';
+import { withCauses } from './driftEvidence.js';
+import { parkedAmong } from './parkedAmong.js';
+import { Stopped } from './passing.js';
+import { settle } from './settle.js';
+import {
+  openTable,
+  refuseIfAside,
+  stopIfAborted,
+  TableAside,
+  withSweep,
+  type SweepContext,
+  type SweepDeps,
+  type SweepRun,
+} from './sweepContext.js';
+
+export interface EntriesChunk {
+  readonly sweep: string;
+  readonly store: StoreName;
+  /** Null: everything that the store holds. */
+  readonly tables: readonly string[] | null;
+  readonly number: number;
+}
+
+export type EntriesOutcome =
+  | { readonly kind: 'swept'; readonly drift: number; readonly last: boolean }
+  /** The store was restarted: from the first part again. */
+  | { readonly kind: 'again' }
+  | { readonly kind: 'stopped' };
+
+/** What all tables' chunks of a store are recorded under. */
+export const everyName = '*';
+/** Entries of a part. */
+const partEntries = 20_000;
+const lookUpAtOnce = 1_000;
+
+export async function sweepEntries(deps: SweepDeps, chunk: EntriesChunk, run: SweepRun): Promise<EntriesOutcome> {
+  const current = new Set<string>();
+  return withSweep(deps, [chunk.store], current, run, async (context) => {
+    try {
+      return await sweepPart(context, chunk, current);
+    } catch (error) {
+      if (error instanceof Stopped) return { kind: 'stopped' };
+      if (codeOf(error) !== 'LS-SWEEP-PLACE-LOST') throw error;
+      await dropChunks(context.mysql, context.stateDatabase, chunk.sweep, everyName, chunk.store);
+      return { kind: 'again' };
+    }
+  });
+}
+
+async function sweepPart(context: SweepContext, chunk: EntriesChunk, current: Set<string>): Promise<EntriesOutcome> {
+  const { mysql, stateDatabase, stores } = context;
+  const { sweep, store: pass, number } = chunk;
+  const place = { name: everyName, pass };
+  const done = await readChunk(mysql, stateDatabase, sweep, { ...place, number });
+  if (done !== null && done.counts !== null) return { kind: 'swept', drift: 0, last: done.upTo === null };
+  const before = number === 0 ? null : await readChunk(mysql, stateDatabase, sweep, { ...place, number: number - 1 });
+  if (number > 0 && before === null) return { kind: 'again' };
+  const [store] = stores;
+  if (store === undefined) return { kind: 'swept', drift: 0, last: true };
+
+  const known = await knownTables(context, chunk);
+  const tables = [...known.values()].map(({ definition, table }) => ({
+    definition,
+    target: targetOf(table.name, context.config),
+  }));
+  const options = { limit: partEntries, everything: chunk.tables === null };
+  const { entries, next } = await store.entries(tables, before?.upTo ?? null, options);
+  const found = await lookUp(context, chunk, known, entries, current);
+  stopIfAborted(context);
+  await mysql.transaction(async (queries) => {
+    await recordDrift(queries, stateDatabase, found.drift, { by: 'sweep', sweep });
+    await finishChunk(queries, stateDatabase, sweep, { ...place, number, counts: found.counts, upTo: next });
+  });
+  return { kind: 'swept', drift: found.drift.length, last: next === null };
+}
+
+interface Owned {
+  readonly table: KnownTable;
+  readonly definition: Definition;
+  /** Not in MySQL any more. */
+  readonly dropped: boolean;
+}
+
+/** Tables whose entries lockstep answers for: those in scope that it captures, and those that were dropped. */
+async function knownTables(
+  { config, mysql, stateDatabase, definitionOf }: SweepContext,
+  { tables }: EntriesChunk,
+): Promise<ReadonlyMap<string, Owned>> {
+  const there = new Set((await readTables(mysql, config.mysql.database)).map(({ definition }) => definition.table));
+  const owned = new Map<string, Owned>();
+  for (const table of await readKnownTables(mysql, stateDatabase)) {
+    if (tables !== null && !tables.includes(table.name)) continue;
+    // Left out by the configuration: nobody's drift.
+    if (table.removed && there.has(table.name)) continue;
+    const definition = await definitionOf(table.definition);
+    if (definition !== null) owned.set(table.name, { table, definition, dropped: table.removed });
+  }
+  return owned;
+}
+
+interface Found {
+  readonly drift: readonly Drift[];
+  readonly counts: ChunkCounts;
+}
+
+async function lookUp(
+  context: SweepContext,
+  chunk: EntriesChunk,
+  known: ReadonlyMap<string, Owned>,
+  entries: readonly Entry[],
+  current: Set<string>,
+): Promise<Found> {
+  const byTable = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    const list = byTable.get(entry.table);
+    if (list === undefined) byTable.set(entry.table, [entry]);
+    else list.push(entry);
+  }
+  const left = new Set(
+    (await readSweepTables(context.mysql, context.stateDatabase, chunk.sweep))
+      .filter(({ state }) => state === 'left-out')
+      .map(({ name }) => name),
+  );
+  const strangers: Record<string, number> = {};
+  const drift: Drift[] = [];
+  let rechecked = 0;
+  let parked = 0;
+  for (const [name, list] of byTable) {
+    context.beat();
+    const owned = known.get(name);
+    if (owned === undefined) strangers[name] = (strangers[name] ?? 0) + list.length;
+    else if (owned.dropped) drift.push(...list.map((entry) => orphan(chunk.store, entry, 'its table was dropped')));
+    else if (!left.has(name)) {
+      current.add(name);
+      try {
+        const one = await lookUpTable(context, chunk.store, owned, list);
+        drift.push(...one.drift);
+        rechecked += one.rechecked;
+        parked += one.parked;
+      } catch (error) {
+        const reason =
+          error instanceof TableAside ? error.reason : tableGone.has(errorNumber(error)) ? 'changed' : null;
+        if (reason === null) throw error;
+        await leaveTableOut(context.mysql, context.stateDatabase, chunk.sweep, name, reason);
+      } finally {
+        current.delete(name);
+      }
+    }
+  }
+  const counted = Object.keys(strangers).length === 0 ? {} : { strangers };
+  return { drift, counts: { ...noCounts, rechecked, parked, ...counted } };
+}
+
+const tableGone = new Set([1054, 1146]);
+
+async function lookUpTable(
+  context: SweepContext,
+  store: StoreName,
+  { table, definition }: Owned,
+  entries: readonly Entry[],
+): Promise<{ readonly drift: readonly Drift[]; readonly rechecked: number; readonly parked: number }> {
+  const { mysql } = context;
+  const isKey = (entry: Entry): boolean => entry.isKey && atKeyText(definition, entry.key) !== null;
+  const misfits = entries.filter((entry) => !isKey(entry));
+  const keys = entries.filter(isKey).map(({ key }) => key);
+  const extra = new Map<KeyText, readonly StoreName[]>();
+  for (let from = 0; from < keys.length; from += lookUpAtOnce) {
+    context.beat();
+    stopIfAborted(context);
+    const printed = await asMysqlPrints(mysql, definition, keys.slice(from, from + lookUpAtOnce));
+    for (const key of await keysWithoutRow(mysql, definition, printed)) extra.set(key, [store]);
+  }
+  if (extra.size + misfits.length === 0) return { drift: [], rechecked: 0, parked: 0 };
+  const swept = await openTable(context, table);
+  const settled = await settle(context, swept, extra);
+  const aside = await parkedAmong(context, swept, settled.drift);
+  const found = settled.drift.filter(({ key }) => !aside.has(key));
+  if (found.length + misfits.length > 0) await refuseIfAside(context, swept);
+  const drift = await withCauses(context, swept, found);
+  return {
+    drift: [...drift, ...misfits.map((entry) => orphan(store, entry, 'it is no key of the table: remove it by hand'))],
+    rechecked: extra.size,
+    parked: aside.size,
+  };
+}
+
+function orphan(store: StoreName, { table, key }: Entry, note: string): Drift {
+  return { table, store, key, kind: 'extra', cause: 'orphan', evidence: { note } };
+}

@@ -1,0 +1,166 @@
+/**
+ * A sweep: the rows of every table against the stores, then what the stores hold against MySQL, then the repair, then the
+ * repaired keys again. Each chunk is an activity, and each finished chunk stands in MySQL: a sweep that ends in between is
+ * taken up behind it.
+ */
+import {
+  CancellationScope,
+  condition,
+  continueAsNew,
+  isCancellation,
+  proxyActivities,
+  setCurrentDetails,
+  setHandler,
+  sleep,
+  uuid4,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { SweepActivities, SweepRequest } from '../activities/contract.js';
+import type { StoreName } from '../core/store.js';
+import type { LeftOutReason, SweepResult } from '../core/sweep.js';
+import { problemFrom } from './failure.js';
+import { drainSignal, scopeOf, type ValidateInput } from './messages.js';
+import { sweepOptions } from './options.js';
+import { nextChunk, planOf, sweptBy, type RowsPlan } from './sweepPlan.js';
+
+/** A table that is being copied or altered is tried again for so long; then it is left out, by name. */
+const asideTries = 20;
+const asidePauseMs = 3_000;
+/** Repaired keys that still drift after this many repairs and looks are left, and said to be. */
+const repairRounds = 3;
+
+export async function validate(input: ValidateInput): Promise<SweepResult> {
+  const acts = proxyActivities<SweepActivities>(sweepOptions(input.pipeline));
+  const { tables, sweepStores: stores } = input;
+  const scope = scopeOf(input);
+  const begun = await acts.beginSweep({ scope, sweep: input.sweep ?? uuid4(), tables, stores, askedBy: input.askedBy });
+  const request: SweepRequest = { scope, sweep: begun.sweep, tables, stores };
+  const sweeping = new CancellationScope();
+  let drained = false;
+  setHandler(drainSignal, () => {
+    drained = true;
+    sweeping.cancel();
+  });
+  try {
+    return await sweeping.run(async () => {
+      await rowsOfAll(planOf(begun.tables));
+      const through = await Promise.all(stores.map((store) => entriesOf(store, begun.entries[store] ?? null)));
+      if (through.includes(false)) await goOn();
+      const { drift } = await acts.finishSweep(request);
+      const { repaired, left } = input.repair && drift > 0 ? await repair(drift) : { repaired: 0, left: drift };
+      show(`Done: ${drift} keys drifted, ${repaired} were repaired, ${left} are left.`);
+      return { sweep: begun.sweep, state: 'done' as const, drift, repaired, left };
+    });
+  } catch (error) {
+    if (isCancellation(error) && !drained) {
+      await CancellationScope.nonCancellable(() => acts.endSweep(request));
+      throw error;
+    }
+    if (!drained && !(error instanceof Error && error.name === 'ActivityFailure')) throw error;
+    const reason = drained ? 'the pipeline was stopped' : describe(error);
+    await CancellationScope.nonCancellable(() => acts.endSweep(request));
+    show(`Ended before it was through: ${reason}`);
+    return { sweep: begun.sweep, state: 'ended', reason, drift: 0, repaired: 0, left: 0 };
+  }
+
+  async function rowsOfAll(plan: RowsPlan): Promise<void> {
+    const asides = await rowsOf(plan);
+    for (const [table, reason] of asides) await aside(table, reason);
+  }
+
+  /** Chunk by chunk, as many at a time as are allowed; returns the tables that could not be judged. */
+  async function rowsOf(plan: RowsPlan): Promise<ReadonlyMap<string, LeftOutReason>> {
+    const lanes = Array.from({ length: input.parallel }, async () => {
+      while (!historyIsLong()) {
+        const job = nextChunk(plan);
+        if (job === 'wait') {
+          const before = plan.finished;
+          await condition(() => plan.finished !== before);
+          continue;
+        }
+        if (job === null) return;
+        const outcome = await acts.sweepRows({ ...request, ...job });
+        sweptBy(plan, job, outcome);
+        show(`${plan.rows} rows swept, ${plan.drift} keys drift.`);
+      }
+    });
+    await Promise.all(lanes);
+    if (!plan.tables.every(({ through }) => through)) await goOn();
+    return plan.asides;
+  }
+
+  /** Every finished chunk is known in MySQL: the next run begins behind them. */
+  function goOn(): Promise<never> {
+    return continueAsNew<typeof validate>({ ...input, sweep: begun.sweep });
+  }
+
+  /** Begun anew once it can be judged, or left out. */
+  async function aside(table: string, first: LeftOutReason): Promise<void> {
+    let reason = first;
+    for (let attempt = 0; attempt < asideTries; attempt++) {
+      const taken = await acts.takeAgain({ ...request, table });
+      if (taken.kind === 'again') {
+        const asides = await rowsOf(planOf([{ name: table, chunks: 1, next: 0, through: false }]));
+        const again = asides.get(table);
+        if (again === undefined) return;
+        reason = again;
+      } else reason = taken.reason;
+      if (reason === 'paused' || reason === 'dropped') break;
+      show(`${table} is set aside: ${reason}.`);
+      await sleep(asidePauseMs);
+    }
+    await acts.leaveOut({ ...request, table, reason });
+  }
+
+  /** False: the history has become long before the last part. */
+  async function entriesOf(store: StoreName, first: number | null): Promise<boolean> {
+    if (first === null) return true;
+    for (let number = first; !historyIsLong();) {
+      const outcome = await acts.sweepEntries({ ...request, store, number });
+      switch (outcome.kind) {
+        case 'again':
+          number = 0;
+          break;
+        case 'swept':
+          if (outcome.last) return true;
+          number += 1;
+          break;
+        case 'stopped':
+          // Its worker ends; another one goes on.
+          break;
+      }
+    }
+    return false;
+  }
+
+  async function repair(drift: number): Promise<{ readonly repaired: number; readonly left: number }> {
+    let repaired = 0;
+    for (let round = 1; ; round++) {
+      for (;;) {
+        const outcome = await acts.repairSweep({ ...request, limits: input.limits });
+        if (outcome.kind === 'stopped') continue;
+        show(`${outcome.keys} keys were logged again.`);
+        if (outcome.waitMs === null) break;
+        if (outcome.waitMs > 0) await sleep(outcome.waitMs);
+      }
+      const checked = await acts.recheckSweep(request);
+      if (checked.kind === 'stopped') continue;
+      repaired += checked.healed;
+      if (checked.left === 0 || round >= repairRounds) return { repaired, left: Math.max(0, drift - repaired) };
+    }
+  }
+
+  function historyIsLong(): boolean {
+    const { continueAsNewSuggested, historyLength } = workflowInfo();
+    return continueAsNewSuggested || historyLength >= (input.maxHistoryEvents ?? Infinity);
+  }
+}
+
+function show(line: string): void {
+  setCurrentDetails(line);
+}
+
+function describe(error: unknown): string {
+  const { code, message } = problemFrom(error);
+  return `${code}: ${message}`;
+}
