@@ -45,7 +45,7 @@ function stageDeps({ config, mysql, openReader }: ApplyActivityDeps, store: Stor
     store,
     openReader: () => openReader(store.name),
     wasInitialised: (shard) => wasInitialised(mysql, stateDatabase, store.name, shard),
-    recordInitialised: (shard) => recordInitialised(mysql, stateDatabase, store.name, shard),
+    recordInitialised: (shard) => recordInitialised(mysql, stateDatabase, store.name, shard, config.apply.shards),
     wantDefinition: (hash) => wantDefinition(mysql, stateDatabase, hash),
     requestCopies: (tables) => requestCopies(mysql, tables),
   };

@@ -2,7 +2,7 @@
  * The activities as workflows see them: names, arguments, results. All of it enters histories: names, counts and codes,
  * never a row, a key value or a secret.
  */
-import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome } from '../core/outcome.js';
+import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome, VerifyOutcome } from '../core/outcome.js';
 import type { StoreName } from '../core/store.js';
 import type { AskedBy, LeftOutReason, RepairLimits } from '../core/sweep.js';
 import type { Sample } from '../core/status.js';
@@ -38,6 +38,12 @@ export interface ApplyRequest {
   readonly pausedTables: readonly string[];
 }
 
+export interface VerifyRequest {
+  readonly scope: PipelineScope;
+  readonly store: StoreName;
+  readonly shard: number;
+}
+
 export interface CopyRequest {
   readonly scope: PipelineScope;
   readonly table: string;
@@ -64,6 +70,11 @@ export interface CaptureActivities {
 /** Queues `mongo` and `redis`. */
 export interface ApplyActivities {
   runApply(request: ApplyRequest): Promise<ApplyStageOutcome>;
+}
+
+/** Queues `mongo` and `redis`. */
+export interface VerifyActivities {
+  runVerify(request: VerifyRequest): Promise<VerifyOutcome>;
 }
 
 /** Queue `ingest`. */

@@ -4,6 +4,8 @@ import { Context } from '@temporalio/activity';
 import { LockstepError } from '../core/errors.js';
 import type { PipelineIdentity } from '../core/pipelineIdentity.js';
 import { install, type InstallDeps } from '../stages/install.js';
+import { settleShards } from '../stages/shards.js';
+import type { Store } from '../core/store.js';
 import { requestCopy } from '../stores/mysql/copies.js';
 import { releaseHeld } from '../stores/mysql/schemaHistory.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
@@ -12,6 +14,7 @@ import { failingCleanly, refuseAnotherPipeline } from './run.js';
 
 export interface InstallActivityDeps extends InstallDeps {
   readonly identity: PipelineIdentity;
+  readonly stores: readonly Store[];
 }
 
 export function installActivities(
@@ -26,6 +29,7 @@ export function installActivities(
         const beating = setInterval(() => context.heartbeat(), 1_000);
         try {
           const { tables, held } = await install(deps);
+          await settleShards(deps);
           return { tables: tables.map(({ name }) => name), ...(held.length === 0 ? {} : { held }) };
         } finally {
           clearInterval(beating);

@@ -48,7 +48,7 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
   const { scope, copying, paused, pausedTables } = request;
   const isPaused = (table: string): boolean => paused || pausedTables.includes(table);
   const { open, leftOut, held } = await settleTriggers(deps, isPaused);
-  const streams = streamsOf(scope.stores, scope.shards).map((stream) => ({
+  const streams = streamsOf(scope).map((stream) => ({
     stream,
     id: streamId(scope.pipeline, stream, scope.shards),
   }));
@@ -58,7 +58,7 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
     readDueCopies(deps.mysql, request.limit + copying.length + pausedTables.length),
     findRunning([...streams, ...copies].map(({ id }) => id)),
   ]);
-  publishMetrics(Context.current().metricMeter, status);
+  publishMetrics(Context.current().metricMeter, status, sample);
   const running = new Set(workflows.map(({ id }) => id));
   return {
     status: shortened(status),

@@ -8,9 +8,9 @@ export function statusText(status: PipelineStatus): string {
   const { pipeline, stage, at, tables, capture, stores, problems } = status;
   const parts = [
     `pipeline ${pipeline}: ${stage}, ${at}`,
-    storeTable(stores),
+    storeTable(stores, at),
     captureLine(capture),
-    tableTable(tables),
+    tableTable(tables, at),
     ...(problems.length === 0 ? [] : [`problems\n${problems.map(problemText).join('\n')}`]),
   ];
   return parts.filter((part) => part !== '').join('\n\n');
@@ -23,9 +23,21 @@ export function copyLine({ table, stage, copy }: TableStatus): string {
   return `${table} ${copy.percent.toFixed(0)} % (${count(copy.rowsPerSecond)} rows/s${left})`;
 }
 
-function storeTable(stores: readonly StoreStatus[]): string {
+function storeTable(stores: readonly StoreStatus[], at: string): string {
   if (stores.length === 0) return '';
-  const header = ['store', 'state', 'lag p50', 'p95', 'p99', 'events/s', 'behind', 'applied', 'parked'];
+  const header = [
+    'store',
+    'state',
+    'lag p50',
+    'p95',
+    'p99',
+    'events/s',
+    'behind',
+    'applied',
+    'parked',
+    'verified',
+    'wrong',
+  ];
   const rows = stores.map((s) => [
     s.store,
     s.state,
@@ -34,6 +46,8 @@ function storeTable(stores: readonly StoreStatus[]): string {
     count(s.behind),
     count(s.applied),
     count(s.parkedKeys),
+    agoText(s.verify?.through ?? null, at),
+    s.verify === null ? '–' : count(s.verify.differences),
   ]);
   return columns(header, rows, 2);
 }
@@ -43,13 +57,13 @@ function captureLine({ backlog, oldestMs, changesPerSecond, bytes }: CaptureStat
   return `capture: ${count(changesPerSecond)} changes/s, ${waiting}, change log ${sizeText(bytes)}`;
 }
 
-function tableTable(tables: readonly TableStatus[]): string {
+function tableTable(tables: readonly TableStatus[], at: string): string {
   const moving = tables.filter((t) => t.stage !== 'streaming' || t.parkedKeys > 0);
   const listed = tables.length <= listedTables ? tables : moving.slice(0, listedTables);
   const hidden = tables.length - listed.length;
   if (tables.length === 0) return 'no table is captured';
-  const header = ['table', 'stage', 'done', 'copied', 'rows/s', 'left', 'parked'];
-  const rows = listed.map(({ table, stage, copy, rowsCopied, parkedKeys }) => [
+  const header = ['table', 'stage', 'done', 'copied', 'rows/s', 'left', 'parked', 'verified'];
+  const rows = listed.map(({ table, stage, copy, rowsCopied, parkedKeys, verifiedThrough }) => [
     table,
     stage,
     copy === null ? '' : `${copy.percent.toFixed(0)} %`,
@@ -57,6 +71,7 @@ function tableTable(tables: readonly TableStatus[]): string {
     copy === null ? '' : count(copy.rowsPerSecond),
     copy === null || copy.secondsLeft === null ? '' : spanText(copy.secondsLeft),
     count(parkedKeys),
+    agoText(leastOf(Object.values(verifiedThrough)), at),
   ]);
   const more = hidden === 0 ? '' : `and ${hidden} more tables`;
   return [listed.length === 0 ? '' : columns(header, rows, 2), more].filter((text) => text !== '').join('\n');
@@ -80,6 +95,16 @@ export function columns(header: readonly string[], rows: readonly (readonly stri
 
 function width(text: string): number {
   return Array.from(text).length;
+}
+
+/** The earliest; null where one is not known. ISO times compare as texts. */
+function leastOf(times: readonly (string | null)[]): string | null {
+  const known = times.filter((time) => time !== null);
+  return known.length < times.length ? null : (known.toSorted()[0] ?? null);
+}
+
+function agoText(time: string | null, at: string): string {
+  return time === null ? '–' : `${lagText(Math.max(0, Date.parse(at) - Date.parse(time)))} ago`;
 }
 
 export function count(n: number): string {

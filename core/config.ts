@@ -96,6 +96,8 @@ export interface Config {
   readonly changeLog: { readonly maxBytes: number };
   readonly capture: { readonly batchRows: number };
   readonly apply: { readonly shards: number };
+  /** sample: share of the changes that are verified, 0 … 1. repair: what is found wrong is logged again. */
+  readonly verify: { readonly sample: number; readonly repair: boolean };
   readonly snapshot: { readonly chunkMs: number; readonly maxBacklogRows: number; readonly parallel: number };
   readonly validate: ValidateConfig;
   /** automatic: copies that a loss or a gap makes due begin by themselves; otherwise when they are asked for. */

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { Config } from './config.js';
 import { checkForms, checkOverrideShapes, formNames, schemaSection, type Tell } from './configOverrides.js';
 import { isOff, kafkaSection, mongoSection, mysqlSection, redisSection, temporalSection } from './configServers.js';
-import { alreadyTold, duration, flag, group, integer, list, matching, size, text } from './configScalars.js';
+import { alreadyTold, duration, flag, group, integer, list, matching, share, size, text } from './configScalars.js';
 import { readConfigText, type ConfigText, type Mistake, type Outside } from './configText.js';
 import { validateSection } from './configValidate.js';
 import { LockstepError } from './errors.js';
@@ -35,6 +35,7 @@ const sections = {
   }).prefault({}),
   validate: validateSection.prefault({}),
   resync: group({ automatic: flag().default(true) }).prefault({}),
+  verify: group({ sample: share().default(1), repair: flag().default(true) }).prefault({}),
 };
 
 /** Every name that may stand at the top of the file. */
@@ -105,6 +106,9 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
   const snapshot = check(sections.snapshot, raw['snapshot'] ?? undefined, 'snapshot');
   const validate = check(sections.validate, raw['validate'] ?? undefined, 'validate');
   const resync = check(sections.resync, raw['resync'] ?? undefined, 'resync');
+  const verify = isOff(raw['verify'])
+    ? { sample: 0, repair: false }
+    : check(sections.verify, raw['verify'] ?? undefined, 'verify');
 
   if (tables?.include.length === 0)
     tell('tables.include', "is empty; allowed: at least one name or pattern, such as ['*']");
@@ -125,6 +129,7 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
     !snapshot ||
     !validate ||
     !resync ||
+    !verify ||
     mongoDatabase === undefined
   )
     return undefined;
@@ -146,6 +151,7 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
     snapshot: { chunkMs: chunkTime, ...copies },
     validate,
     resync,
+    verify,
   };
 }
 

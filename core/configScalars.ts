@@ -55,6 +55,16 @@ export function integer(from: number, to: number) {
   });
 }
 
+/** 0 … 1; `off` for 0. */
+export function share() {
+  return scalar<number>('a number from 0 to 1, or off', (input) => {
+    const value =
+      input === false || input === 'off' ? 0 : typeof input === 'string' && input !== '' ? Number(input) : input;
+    if (typeof value !== 'number' || Number.isNaN(value)) return { wrong: 'is no number' };
+    return value < 0 || value > 1 ? { wrong: 'is out of range' } : { value };
+  });
+}
+
 export function duration(from: number, to: number, range: string) {
   return scalar<number>(`${durationForm}; ${range}`, (input) => {
     const value = typeof input === 'string' ? parseDuration(input) : undefined;

@@ -94,3 +94,21 @@ export function envelopeBuilder(
 
 /** Bytes an envelope has beside its images and the fixed part of its table: an upper bound. */
 export const envelopeOverhead = 160;
+
+const beforeName = Buffer.from('{"before":');
+const noAfter = Buffer.from(',"after":null');
+
+/** The before-image as a view of a data record's value; null where there is none. */
+export function imagesOf(
+  value: Buffer | null,
+  { afterStart, afterEnd }: { readonly afterStart: number; readonly afterEnd: number },
+): { readonly before: Buffer | null } {
+  if (value === null) return { before: null };
+  const named = value.indexOf(beforeName);
+  // Behind the images there is nothing but names, numbers and texts of ours: the last one is the one.
+  const end = afterEnd > 0 ? afterStart - between.length : value.lastIndexOf(noAfter);
+  const start = named + beforeName.length;
+  if (named < 0 || end <= start) return { before: null };
+  const before = value.subarray(start, end);
+  return { before: before.equals(nothing) ? null : before };
+}

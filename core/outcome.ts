@@ -26,3 +26,9 @@ export type CopyOutcome =
   | { readonly kind: 'copied'; readonly rows: number; readonly orphans: number }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'table-gone' };
+
+export type VerifyOutcome =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'fenced' }
+  /** `verify.sample` is 0. */
+  | { readonly kind: 'off' };

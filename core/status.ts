@@ -34,6 +34,8 @@ export interface TableStatus {
   /** Rows that its last finished or running copy wrote. */
   readonly rowsCopied: number;
   readonly parkedKeys: number;
+  /** ISO time for each store: everything committed before is verified there. Null: not known yet, or being copied. */
+  readonly verifiedThrough: Readonly<Partial<Record<StoreName, string | null>>>;
 }
 
 export interface CaptureStatus {
@@ -52,6 +54,17 @@ export interface LagStatus {
   readonly p99: number;
 }
 
+export interface VerifyStatus {
+  /** ISO time: everything committed before is verified in this store. Null while a table's is not known. */
+  readonly through: string | null;
+  /** Events that the store has applied and that are not verified. */
+  readonly behind: number;
+  /** Events verified, differences found, events that the log had dropped before their turn: since the installation. */
+  readonly events: number;
+  readonly differences: number;
+  readonly unverified: number;
+}
+
 export interface StoreStatus {
   readonly store: StoreName;
   /** `ready`: answers and holds a position. `paused`: left alone. `empty`: no position yet. `unreachable`: no answer. */
@@ -68,6 +81,8 @@ export interface StoreStatus {
   /** Of each shard, in their order. */
   readonly epochs: readonly number[];
   readonly parkedKeys: number;
+  /** Null where nothing was verified. */
+  readonly verify: VerifyStatus | null;
 }
 
 /** A problem that stands, and where. */

@@ -15,6 +15,8 @@ import type {
   TableStatus,
 } from './status.js';
 import type { ShardState, StoreName } from './store.js';
+import type { VerifiedShard } from './verified.js';
+import { verifiedThrough, verifyStatus } from './verifiedReading.js';
 
 /** `waiting`: the triggers are not in place; `needed`: not begun; `old-keys`: what lies under a former key is deleted. */
 export type CopyPhase = 'waiting' | 'needed' | 'old-keys' | 'rows' | 'skipped' | 'orphans' | 'done';
@@ -54,6 +56,9 @@ export interface Reading {
   /** Null before capture first wrote, or when Kafka does not answer. */
   readonly log: LogReading | null;
   readonly stores: readonly StoreReading[];
+  readonly verified: readonly VerifiedShard[];
+  /** Everything that was committed before is in the log, as it was read; null where that cannot be told. */
+  readonly publishedThrough: number | null;
   /** What did not answer, and what others found. */
   readonly problems: readonly OpenProblem[];
 }
@@ -63,6 +68,7 @@ export interface Circumstances {
   readonly paused: boolean;
   readonly pausedTables: readonly string[];
   readonly changeLogMaxBytes: number;
+  readonly topicOf: (table: string) => string;
 }
 
 export function sampleOf(reading: Reading): Sample {
@@ -88,6 +94,8 @@ export function statusOf(reading: Reading, since: Sample | null, circumstances: 
   const now = sampleOf(reading);
   const seconds = since === null ? 0 : Math.max(0, (reading.at - since.at) / 1000);
   const tables = reading.tables.map((table) => tableStatus(table, reading, circumstances));
+  const throughOf = (store: StoreName): (number | null)[] =>
+    tables.flatMap(({ copy, verifiedThrough: at }) => (copy === null ? [milliseconds(at[store] ?? null)] : []));
   return {
     pipeline: circumstances.pipeline,
     stage: circumstances.paused ? 'paused' : tables.every(isCopied) ? 'streaming' : 'copying',
@@ -95,7 +103,15 @@ export function statusOf(reading: Reading, since: Sample | null, circumstances: 
     windowSeconds: seconds,
     tables,
     capture: captureStatus(reading, rate(since?.published, now.published, seconds)),
-    stores: reading.stores.map((store) => storeStatus(store, reading.log, now, since, seconds, circumstances.paused)),
+    stores: reading.stores.map((store) => ({
+      ...storeStatus(store, reading.log, now, since, seconds, circumstances.paused),
+      verify: verifyStatus(
+        reading.verified,
+        store.store,
+        (store.shards ?? []).flatMap((shard) => [...(shard?.positions ?? [])]),
+        throughOf(store.store),
+      ),
+    })),
     problems: [...reading.problems, ...ownProblems(reading, circumstances)],
   };
 }
@@ -108,13 +124,36 @@ function tableStatus(table: TableReading, reading: Reading, circumstances: Circu
   const { copy } = table;
   const stored = reading.stores.map((store) => store.parkedByTable.get(table.table) ?? 0);
   const paused = circumstances.paused || circumstances.pausedTables.includes(table.table);
+  const topic = circumstances.topicOf(table.table);
   return {
     table: table.table,
     stage: paused ? 'paused' : stageOfCopy(copy?.phase ?? 'waiting'),
     copy: copy === null || copy.phase === 'done' ? null : copyStatus(copy, reading.at),
     rowsCopied: copy?.rows ?? 0,
     parkedKeys: table.parkedKeys + sum(stored),
+    verifiedThrough: Object.fromEntries(
+      reading.stores.map(({ store }) => [
+        store,
+        copy?.phase === 'done' ? throughOf(reading, store, table, topic) : null,
+      ]),
+    ),
   };
+}
+
+function throughOf(reading: Reading, store: StoreName, { table }: TableReading, topic: string): string | null {
+  const { verified, publishedThrough, log } = reading;
+  const ordinals = publishedThrough === null ? null : (log?.ordinals ?? null);
+  const at = verifiedThrough(
+    { shards: verified, ordinals, publishedThrough: publishedThrough ?? 0 },
+    store,
+    table,
+    topic,
+  );
+  return at === null ? null : new Date(at).toISOString();
+}
+
+function milliseconds(time: string | null): number | null {
+  return time === null ? null : Date.parse(time);
 }
 
 function stageOfCopy(phase: CopyPhase): TableStage {
@@ -161,7 +200,7 @@ function storeStatus(
   since: Sample | null,
   seconds: number,
   paused: boolean,
-): StoreStatus {
+): Omit<StoreStatus, 'verify'> {
   const { store } = reading;
   const shards = (reading.shards ?? []).filter((shard) => shard !== null);
   const newer = now.stores.find((sample) => sample.store === store);

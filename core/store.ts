@@ -166,6 +166,42 @@ export interface Entries {
   readonly next: string | null;
 }
 
+/** What lies under one key. */
+export interface Found {
+  /** MongoDB: the document's BSON. Redis: the string, or field, value, … of a hash. Null: nothing lies there. */
+  readonly content: Buffer | readonly Buffer[] | null;
+  /** Redis: something lies there that is neither a string nor a hash, or not what the layout asks for. */
+  readonly otherType: boolean;
+  /** When it expires, milliseconds since 1970; null: never. */
+  readonly expiresAt: number | null;
+  /** The key is set aside: it keeps its last good content. */
+  readonly parked: boolean;
+}
+
+/** What a store holds under some keys, and where it stands: one moment of it, read whole. */
+export interface Sight {
+  /** Null: the store holds no state of this shard. */
+  readonly state: (ShardState & { readonly epoch: number }) | null;
+  /** In the order of the keys. */
+  readonly found: readonly Found[];
+  /** Milliseconds since 1970, by the clock that expires keys. */
+  readonly at: number;
+  /** Deletes have gone ahead of the position, because the store is out of memory: absence proves nothing. */
+  readonly deletesAhead: boolean;
+}
+
+/** What an event says of its key, held against what lies there. `extra`: it should be gone. */
+export type EventVerdict =
+  | { readonly kind: 'equal' }
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'parked' }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'extra' }
+  | { readonly kind: 'different'; readonly fields: readonly string[] };
+
+/** The part of an event that tells what its key must hold. */
+export type ExpectedEvent = Pick<StoreEvent, 'target' | 'definition' | 'key' | 'after' | 'at'>;
+
 export interface Store {
   readonly name: StoreName;
   readonly limits: BatchLimits;
@@ -202,6 +238,11 @@ export interface Store {
     from: string | null,
     options: { readonly limit: number; readonly everything: boolean },
   ): Promise<Entries>;
+  /** Reads keys and the shard's state in one atomic look; at most `examineAtMost` keys. */
+  examine(shard: number, keys: readonly ExpectedEvent[]): Promise<Sight>;
+  readonly examineAtMost: number;
+  /** Pure. `at`: the sight's clock. */
+  judgeEvent(expected: ExpectedEvent, found: Found, at: number): EventVerdict;
   /** Brings what the store itself knows of the tables (collections, validators, indexes) to what they ask for; tells what it could not. */
   prepareTables(tables: readonly TableForm[]): Promise<readonly Unprepared[]>;
   /** Holds the same, and some entries as samples, against the tables. */

@@ -26,6 +26,12 @@ export function applyId(pipeline: string, store: StoreName, shard: number, shard
   return shards === 1 ? id : `${id}/${shard}`;
 }
 
+/** Behind the apply of the same store and shard. */
+export function verifyId(pipeline: string, store: StoreName, shard: number, shards: number): string {
+  const id = `${pipelineId(pipeline)}/verify/${store}`;
+  return shards === 1 ? id : `${id}/${shard}`;
+}
+
 export function snapshotId(pipeline: string, table: string): string {
   return `${pipelineId(pipeline)}/snapshot/${table}`;
 }
@@ -40,19 +46,50 @@ export function scheduleId(pipeline: string, name: string): string {
   return `${pipelineId(pipeline)}/schedule/${name}`;
 }
 
-/** Every stream of a pipeline: one capture, one apply for each store and shard. */
+/** Every stream of a pipeline: one capture; one apply, and where wanted one verify, for each store and shard. */
 export type Stream =
-  { readonly kind: 'capture' } | { readonly kind: 'apply'; readonly store: StoreName; readonly shard: number };
+  | { readonly kind: 'capture' }
+  | { readonly kind: 'apply'; readonly store: StoreName; readonly shard: number }
+  | { readonly kind: 'verify'; readonly store: StoreName; readonly shard: number };
 
-export function streamsOf(stores: readonly StoreName[], shards: number): readonly Stream[] {
-  const applies = stores.flatMap((store) =>
-    Array.from({ length: shards }, (_, shard) => ({ kind: 'apply', store, shard }) as const),
-  );
-  return [{ kind: 'capture' }, ...applies];
+/** What decides which streams a pipeline has. A pipeline that was started before verify existed has none of it. */
+export interface StreamScope {
+  readonly stores: readonly StoreName[];
+  readonly shards: number;
+  readonly verify?: boolean;
+}
+
+export function streamsOf({ stores, shards, verify = false }: StreamScope): readonly Stream[] {
+  const each = <K extends 'apply' | 'verify'>(kind: K) =>
+    stores.flatMap((store) => Array.from({ length: shards }, (_, shard) => ({ kind, store, shard }) as const));
+  return [{ kind: 'capture' }, ...each('apply'), ...(verify ? each('verify') : [])];
 }
 
 export function streamId(pipeline: string, stream: Stream, shards: number): string {
-  return stream.kind === 'capture' ? captureId(pipeline) : applyId(pipeline, stream.store, stream.shard, shards);
+  switch (stream.kind) {
+    case 'capture':
+      return captureId(pipeline);
+    case 'apply':
+      return applyId(pipeline, stream.store, stream.shard, shards);
+    case 'verify':
+      return verifyId(pipeline, stream.store, stream.shard, shards);
+  }
+}
+
+/** As search attribute, and as the place of a trouble. */
+export function streamStage(stream: Stream): string {
+  return stream.kind === 'capture' ? 'capture' : `${stream.kind}/${stream.store}`;
+}
+
+export function streamSummary(stream: Stream): string {
+  switch (stream.kind) {
+    case 'capture':
+      return 'change log → Kafka';
+    case 'apply':
+      return `Kafka → ${stream.store}, shard ${stream.shard}`;
+    case 'verify':
+      return `Kafka ↔ ${stream.store}, shard ${stream.shard}`;
+  }
 }
 
 export function streamQueue(stream: Stream): QueueName {

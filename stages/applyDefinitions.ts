@@ -28,8 +28,12 @@ export class Definitions {
   readonly #landings = new Map<DefinitionHash, Landing>();
   readonly #tables = new Map<string, string>();
 
-  /** The reader is this object's own: it is not shared with another fetch. */
-  constructor(reader: Reader, config: Config, want: (hash: DefinitionHash) => Promise<boolean>) {
+  /** The reader is this object's own: it is not shared with another fetch. `want` asks for what the topic has lost. */
+  constructor(
+    reader: Reader,
+    config: Config,
+    want: (hash: DefinitionHash) => Promise<boolean> = () => Promise.resolve(true),
+  ) {
     this.#want = want;
     this.#reader = reader;
     this.#config = config;

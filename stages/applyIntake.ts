@@ -95,7 +95,7 @@ export class Intake {
   }
 }
 
-function eventOf(record: LogRecord, header: EventHeader, { definition, target }: Landing): StoreEvent {
+export function eventOf(record: LogRecord, header: EventHeader, { definition, target }: Landing): StoreEvent {
   const { op, seq, at, afterStart, afterEnd } = header;
   return {
     target,

@@ -2,13 +2,21 @@
  * Reads the state of a pipeline from where it lives: MySQL, the log, the stores. Needs no workflow and no worker, and
  * answers within seconds whatever is down: what does not answer becomes a problem, the rest is told all the same.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../core/config.js';
-import { ownTopic } from '../core/names.js';
+import { ownTopic, tableTopic } from '../core/names.js';
 import { problem, problemOf, type Problem } from '../core/problem.js';
 import type { ErrorCode } from '../core/errors.js';
 import { decodeState, stateKey } from '../core/stateRecord.js';
 import type { OpenProblem, PipelineStatus, Sample } from '../core/status.js';
-import { sampleOf, statusOf, type LogReading, type StoreReading, type TableReading } from '../core/statusReading.js';
+import {
+  sampleOf,
+  statusOf,
+  type LogReading,
+  type Reading,
+  type StoreReading,
+  type TableReading,
+} from '../core/statusReading.js';
 import type { Store } from '../core/store.js';
 import type { Reader } from '../stores/kafka/reader.js';
 import { readBacklog } from '../stores/mysql/changeLog.js';
@@ -16,6 +24,7 @@ import type { Mysql } from '../stores/mysql/connection.js';
 import { readCopies } from '../stores/mysql/copies.js';
 import { readParkedKeys } from '../stores/mysql/parked.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
+import { readVerified } from '../stores/mysql/verified.js';
 
 export interface ObserveDeps {
   readonly config: Config;
@@ -54,8 +63,12 @@ export async function observe(deps: ObserveDeps, options: ObserveOptions): Promi
       return otherwise;
     }
   };
+  const began = Date.now();
+  const fromMysql = attempt('LS-MYSQL-UNREACHABLE', 'MySQL', readMysql(deps), noMysql);
+  // What was committed before it was looked for in the change log is in the log by then. A silent MySQL is not waited for.
+  const inOrder = await Promise.race([fromMysql.then((read) => read !== noMysql), sleep(patienceMs / 2, false)]);
   const [mysql, log, stores] = await Promise.all([
-    attempt('LS-MYSQL-UNREACHABLE', 'MySQL', readMysql(deps), noMysql),
+    fromMysql,
     attempt('LS-KAFKA-UNREACHABLE', 'Kafka', readLog(deps), null),
     Promise.all(
       deps.stores.map((store) =>
@@ -63,19 +76,28 @@ export async function observe(deps: ObserveDeps, options: ObserveOptions): Promi
       ),
     ),
   ]);
-  const reading = { at: Date.now(), ...mysql, log, stores, problems };
+  const reading = {
+    at: Date.now(),
+    ...mysql,
+    log,
+    stores,
+    publishedThrough: inOrder ? began - mysql.backlog.oldestMs : null,
+    problems,
+  };
   const { paused, pausedTables } = options;
   const circumstances = {
     pipeline: config.pipeline,
     paused,
     pausedTables,
     changeLogMaxBytes: config.changeLog.maxBytes,
+    topicOf: (table: string) => tableTopic(config.kafka.topicPrefix, config.mysql.database, table),
   };
   return { status: statusOf(reading, options.since, circumstances), sample: sampleOf(reading) };
 }
 
-const noMysql: { tables: readonly TableReading[]; backlog: { rows: number; oldestMs: number; bytes: number } } = {
+const noMysql: Pick<Reading, 'tables' | 'backlog' | 'verified'> = {
   tables: [],
+  verified: [],
   backlog: { rows: 0, oldestMs: 0, bytes: 0 },
 };
 
@@ -83,10 +105,11 @@ async function readMysql({ mysql }: ObserveDeps): Promise<typeof noMysql> {
   const { stateDatabase } = mysql.config;
   const captured = await readCapturedTables(mysql, stateDatabase);
   if (captured.length === 0) return noMysql;
-  const [copies, parked, backlog] = await Promise.all([
+  const [copies, parked, backlog, verified] = await Promise.all([
     readCopies(mysql, stateDatabase),
     readParkedKeys(mysql, stateDatabase),
     readBacklog(mysql, stateDatabase),
+    readVerified(mysql, stateDatabase),
   ]);
   const copyOf = new Map(copies.map((copy) => [copy.tableId, copy]));
   const parkedOf = new Map<number, number>();
@@ -105,7 +128,7 @@ async function readMysql({ mysql }: ObserveDeps): Promise<typeof noMysql> {
       parkedKeys: parkedOf.get(id) ?? 0,
     };
   });
-  return { tables, backlog };
+  return { tables, backlog, verified };
 }
 
 /** A reader serves one fetch at a time, and one that was given up on may still be under way. */

@@ -9,6 +9,7 @@ import { installActivities } from '../activities/install.js';
 import { lookActivities } from '../activities/look.js';
 import { snapshotActivities } from '../activities/snapshot.js';
 import { sweepActivities } from '../activities/sweep.js';
+import { verifyActivities } from '../activities/verify.js';
 import type { Config } from '../core/config.js';
 import { pipelineIdentity } from '../core/pipelineIdentity.js';
 import { queueNames, type QueueName } from '../core/workflowNames.js';
@@ -67,6 +68,9 @@ export async function runWorker(
   say('worker has drained', { pipeline: config.pipeline });
 }
 
+/** Of one answer: what verify holds in memory at a time. */
+const verifyReadsBytes = 4 * 1024 * 1024;
+
 function activitiesOf(config: Config, { mysql, reader, stores }: Clients, draining: AbortSignal): QueueActivities {
   const identity = pipelineIdentity(config);
   const common = { config, identity, mysql };
@@ -76,11 +80,24 @@ function activitiesOf(config: Config, { mysql, reader, stores }: Clients, draini
     openStore: (store) => openStore(config, store),
     openReader: (store) => openReader(config.kafka, { clientId: `lockstep-${config.pipeline}-${store}` }),
   });
+  const stream = {
+    ...apply,
+    ...verifyActivities({
+      ...common,
+      draining,
+      openStore: (store) => openStore(config, store),
+      openReader: (store) =>
+        openReader(config.kafka, {
+          clientId: `lockstep-${config.pipeline}-verify-${store}`,
+          maxBytes: verifyReadsBytes,
+        }),
+    }),
+  };
   return {
-    control: { ...installActivities(common), ...lookActivities({ ...common, reader, stores }) },
+    control: { ...installActivities({ ...common, stores }), ...lookActivities({ ...common, reader, stores }) },
     capture: captureActivities({ ...common, version: version(), draining }),
-    mongo: apply,
-    redis: apply,
+    mongo: stream,
+    redis: stream,
     ingest: snapshotActivities({ ...common, stores }),
     sweep: sweepActivities({
       ...common,

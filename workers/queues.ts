@@ -6,6 +6,7 @@ import type {
   ControlActivities,
   SnapshotActivities,
   SweepActivities,
+  VerifyActivities,
 } from '../activities/contract.js';
 import { taskQueue, type QueueName } from '../core/workflowNames.js';
 
@@ -13,8 +14,8 @@ import { taskQueue, type QueueName } from '../core/workflowNames.js';
 export interface QueueActivities {
   readonly control: ControlActivities;
   readonly capture: CaptureActivities;
-  readonly mongo: ApplyActivities;
-  readonly redis: ApplyActivities;
+  readonly mongo: ApplyActivities & VerifyActivities;
+  readonly redis: ApplyActivities & VerifyActivities;
   readonly ingest: SnapshotActivities;
   readonly sweep: SweepActivities;
 }

@@ -10,13 +10,14 @@ import {
   type ExternalWorkflowHandle,
 } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { snapshotId, streamId, streamsOf, type Stream } from '../core/workflowNames.js';
+import { snapshotId, streamId, streamsOf, streamStage, streamSummary, type Stream } from '../core/workflowNames.js';
 import { apply } from './apply.js';
 import { capture } from './capture.js';
 import { drainSignal, steerSignal, type PipelineResult, type PipelineScope, type Steering } from './messages.js';
 import { childOptions } from './options.js';
 import type { DueCopy } from './pipelineState.js';
 import { snapshot } from './snapshot.js';
+import { verify } from './verify.js';
 
 /** maxHistoryEvents: as for the pipeline itself. */
 export async function startStream(
@@ -27,15 +28,26 @@ export async function startStream(
 ): Promise<void> {
   const options = childOptions(scope.pipeline, {
     id: streamId(scope.pipeline, stream, scope.shards),
-    stage: stream.kind === 'capture' ? 'capture' : `apply/${stream.store}`,
-    summary: stream.kind === 'capture' ? 'change log → Kafka' : `Kafka → ${stream.store}, shard ${stream.shard}`,
+    stage: streamStage(stream),
+    summary: streamSummary(stream),
   });
   const input = { ...scope, stream, steering, ...(maxHistoryEvents === undefined ? {} : { maxHistoryEvents }) };
   try {
-    await startChild(stream.kind === 'capture' ? capture : apply, { ...options, args: [input] });
+    await startChild(workflowOf(stream), { ...options, args: [input] });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     await steer(scope, stream, steering);
+  }
+}
+
+function workflowOf(stream: Stream): typeof capture {
+  switch (stream.kind) {
+    case 'capture':
+      return capture;
+    case 'apply':
+      return apply;
+    case 'verify':
+      return verify;
   }
 }
 
@@ -58,7 +70,7 @@ export async function drainCopy(scope: PipelineScope, table: string): Promise<vo
 }
 
 export async function steerStreams(scope: PipelineScope, steering: Steering): Promise<void> {
-  for (const stream of streamsOf(scope.stores, scope.shards)) await steer(scope, stream, steering);
+  for (const stream of streamsOf(scope)) await steer(scope, stream, steering);
 }
 
 /**
@@ -71,7 +83,7 @@ export async function drainAll(
   running: (ids: readonly string[]) => Promise<readonly string[]>,
   patienceMs: number,
 ): Promise<PipelineResult> {
-  const streams = streamsOf(scope.stores, scope.shards).map((stream) => streamId(scope.pipeline, stream, scope.shards));
+  const streams = streamsOf(scope).map((stream) => streamId(scope.pipeline, stream, scope.shards));
   let left: readonly string[] = [...copying.map((table) => snapshotId(scope.pipeline, table)), ...streams];
   for (const id of left) await tell(id, (workflow) => workflow.signal(drainSignal));
   const giveUpAt = Date.now() + patienceMs;

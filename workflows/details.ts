@@ -24,7 +24,7 @@ function lookLines(state: PipelineState): readonly string[] {
   return [
     `${streaming} of ${state.look?.tableCount ?? 0} tables copied · as of ${status.at}`,
     table(
-      ['stage', 'state', 'done', 'per second', 'lag p50', 'p95', 'p99', 'behind'],
+      ['stage', 'state', 'done', 'per second', 'lag p50', 'p95', 'p99', 'behind', 'verified through'],
       [
         [
           'capture',
@@ -35,6 +35,7 @@ function lookLines(state: PipelineState): readonly string[] {
           '',
           '',
           count(capture.backlog),
+          '',
         ],
         ...stores.map(storeCells),
       ],
@@ -52,6 +53,7 @@ function storeCells(store: StoreStatus): readonly string[] {
       ? ['', '', '']
       : [store.lag.p50, store.lag.p95, store.lag.p99].map((ms) => `${count(ms)} ms`)),
     count(store.behind),
+    store.verify?.through ?? '',
   ];
 }
 

@@ -4,3 +4,4 @@ export { capture } from './capture.js';
 export { pipeline } from './pipeline.js';
 export { snapshot } from './snapshot.js';
 export { validate } from './validate.js';
+export { verify } from './verify.js';

@@ -18,10 +18,12 @@ export interface PipelineScope {
   readonly identity: PipelineIdentity;
   readonly stores: readonly StoreName[];
   readonly shards: number;
+  /** Whether each applied change is verified. Absent in pipelines that were started before there was verify. */
+  readonly verify?: boolean;
 }
 
-export function scopeOf({ pipeline, identity, stores, shards }: PipelineScope): PipelineScope {
-  return { pipeline, identity, stores, shards };
+export function scopeOf({ pipeline, identity, stores, shards, verify }: PipelineScope): PipelineScope {
+  return { pipeline, identity, stores, shards, ...(verify === undefined ? {} : { verify }) };
 }
 
 export interface PipelineInput extends PipelineScope {

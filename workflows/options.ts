@@ -20,6 +20,11 @@ export function streamOptions(pipeline: string, queue: QueueName): ActivityOptio
   };
 }
 
+/** As a stream, but nobody waits for it: it is heard of less often, and taken over a little later. */
+export function verifyOptions(pipeline: string, queue: QueueName): ActivityOptions {
+  return { ...streamOptions(pipeline, queue), heartbeatTimeout: '5 seconds' };
+}
+
 /** Short work that is tried until it succeeds or turns out to be impossible. */
 export function controlOptions(pipeline: string): ActivityOptions {
   return {

@@ -69,7 +69,7 @@ export interface Step {
   readonly actions: readonly Action[];
 }
 
-export type Bounds = Pick<PipelineInput, 'stores' | 'shards' | 'parallelCopies'>;
+export type Bounds = Pick<PipelineInput, 'stores' | 'shards' | 'verify' | 'parallelCopies'>;
 
 export const firstState: PipelineState = {
   phase: 'installing',
@@ -98,9 +98,7 @@ export function step(state: PipelineState, event: PipelineEvent, bounds: Bounds)
 function whileInstalling(state: PipelineState, event: PipelineEvent, bounds: Bounds): Step {
   switch (event.kind) {
     case 'installed': {
-      const start = streamsOf(bounds.stores, bounds.shards).map(
-        (stream) => ({ kind: 'start-stream', stream }) as const,
-      );
+      const start = streamsOf(bounds).map((stream) => ({ kind: 'start-stream', stream }) as const);
       const held = (event.held ?? []).reduce(paused, state);
       return { state: { ...held, phase: 'running' }, actions: [...start, lookNow] };
     }
@@ -217,7 +215,7 @@ function withStreamReport(state: PipelineState, report: StreamReport): PipelineS
 }
 
 function placeOf(stream: Stream): string {
-  return stream.kind === 'capture' ? 'capture' : `apply/${stream.store}/${stream.shard}`;
+  return stream.kind === 'capture' ? 'capture' : `${stream.kind}/${stream.store}/${stream.shard}`;
 }
 
 function withTrouble(state: PipelineState, place: string, problem: OpenProblem): PipelineState {

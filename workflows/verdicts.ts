@@ -1,5 +1,5 @@
 /** What follows from each outcome of a stream. Total: a new outcome does not compile before it has a verdict. */
-import type { ApplyStageOutcome, CaptureOutcome } from '../core/outcome.js';
+import type { ApplyStageOutcome, CaptureOutcome, VerifyOutcome } from '../core/outcome.js';
 import { warning } from '../core/problem.js';
 import type { Stream } from '../core/workflowNames.js';
 import { again, type Verdict } from './stream.js';
@@ -59,6 +59,27 @@ export function afterApply(stream: Extract<Stream, { kind: 'apply' }>, outcome: 
           store: outcome.store,
         },
         copyNow: true,
+      };
+  }
+}
+
+/** A worker whose configuration switches verify off may be replaced by one that does not. */
+const whileOffMs = 60_000;
+
+export function afterVerify(stream: Extract<Stream, { kind: 'verify' }>, outcome: VerifyOutcome): Verdict {
+  switch (outcome.kind) {
+    case 'stopped':
+      return again;
+    case 'off':
+      return { afterMs: whileOffMs, problem: null, copyNow: false };
+    case 'fenced':
+      return {
+        afterMs: afterFencingMs,
+        problem: {
+          ...warning('LS-TEMPORAL-FENCED', `another verify took shard ${stream.shard} of ${stream.store}`),
+          store: stream.store,
+        },
+        copyNow: false,
       };
   }
 }

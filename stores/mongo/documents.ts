@@ -135,7 +135,7 @@ export function verdict(definition: Definition, content: Content, { key, row }: 
   return { kind: 'different', fields: differentFields(document, content.bytes) };
 }
 
-function differentFields(expected: Buffer, actual: Buffer): readonly string[] {
+export function differentFields(expected: Buffer, actual: Buffer): readonly string[] {
   const [wanted, stored] = [elementsOf(expected), elementsOf(actual)];
   const storedByName = new Map(stored.map((e) => [e.name, e.bytes]));
   const wantedNames = new Set(wanted.map((e) => e.name));

@@ -11,7 +11,10 @@ import type {
   Batch,
   Content,
   Entries,
+  EventVerdict,
   Expected,
+  ExpectedEvent,
+  Found,
   Held,
   Holding,
   Ownership,
@@ -19,6 +22,7 @@ import type {
   Retaken,
   RowVerdict,
   ShardState,
+  Sight,
   SourceRow,
   Store,
   Target,
@@ -28,6 +32,7 @@ import { mongoError, openMongo } from './client.js';
 import { lostAmong, uuidsOf } from './collections.js';
 import { compareRows, readAtOnce, verdict } from './documents.js';
 import { readEntries, scanKeys } from './ids.js';
+import { examine, examineAtMost, judge } from './examine.js';
 import { inspectTables } from './inspect.js';
 import { claim, claimsOf, createPosition, positionsOf, raiseEpoch, readPosition, type Owned } from './ownership.js';
 import { OwnedShard, parkedOf } from './shard.js';
@@ -165,6 +170,20 @@ class MongoStore implements Store {
     } catch (error) {
       throw mongoError(error, 'read the keys of a collection');
     }
+  }
+
+  readonly examineAtMost = examineAtMost;
+
+  async examine(shard: number, keys: readonly ExpectedEvent[]): Promise<Sight> {
+    try {
+      return await examine(this.#places, shard, keys);
+    } catch (error) {
+      throw mongoError(error, 'look at what was applied');
+    }
+  }
+
+  judgeEvent(expected: ExpectedEvent, found: Found): EventVerdict {
+    return judge(expected, found);
   }
 
   async prepareTables(tables: readonly TableForm[]): Promise<readonly Unprepared[]> {

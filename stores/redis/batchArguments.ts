@@ -8,7 +8,7 @@ import { keyParts } from '../../core/keyText.js';
 import { redisPart } from '../../core/names.js';
 import { columnText, scanRow } from '../../core/rowJson.js';
 import type { Batch, ParkedKey, StoreEvent } from '../../core/store.js';
-import { gapsField, positionField, positionText, progressFields } from './shardState.js';
+import { aheadField, gapsField, positionField, positionText, progressFields } from './shardState.js';
 
 export type Argument = string | Buffer;
 
@@ -21,7 +21,8 @@ export interface BatchArguments {
   readonly parked: readonly ParkedKey[];
 }
 
-export function batchArguments(keyPrefix: string, epoch: number, batch: Batch): BatchArguments {
+/** deletesAhead: these deletes go ahead of the position, which stays. */
+export function batchArguments(keyPrefix: string, epoch: number, batch: Batch, deletesAhead = false): BatchArguments {
   const deletes: Argument[] = [];
   const strings: Argument[] = [];
   const expiring: Argument[] = [];
@@ -53,7 +54,11 @@ export function batchArguments(keyPrefix: string, epoch: number, batch: Batch): 
       }
     }
   }
-  const fields = [...progressFields(batch.progress), ...(batch.gaps === null ? [] : gapsField(batch.gaps))];
+  const fields = [
+    ...progressFields(batch.progress),
+    ...aheadField(deletesAhead),
+    ...(batch.gaps === null ? [] : gapsField(batch.gaps)),
+  ];
   return {
     head: [
       String(epoch),
@@ -86,9 +91,13 @@ export function keyUnder(head: string, event: Pick<StoreEvent, 'definition' | 'k
   return key;
 }
 
-/** Absolute, from the time of the change: a replay revives nothing. */
 function expiryOf(event: StoreEvent, ttlMs: number): string {
-  return String(Math.max(1, Math.ceil(event.at + ttlMs)));
+  return String(expiryAt(event.at, ttlMs));
+}
+
+/** Absolute, from the time of the change: a replay revives nothing. */
+export function expiryAt(at: number, ttlMs: number): number {
+  return Math.max(1, Math.ceil(at + ttlMs));
 }
 
 function hashEntry(key: string, event: StoreEvent, row: Buffer): Argument[] {

@@ -165,6 +165,35 @@ return {states, entries}
 `,
 );
 
+/**
+ * KEYS: state hash, parked hash. ARGV: for each key its name, `hash` or `json`, its name in the parked hash. Returns the
+ * time, the state as a flat list, and for each key: what lies there, when it expires, whether it is parked. 0 stands for
+ * nothing, 1 for something of another type.
+ */
+export const examineScript = script(
+  ' flags=no-writes,allow-oom',
+  `
+local time = redis.call('TIME')
+local seen = {time[1] .. string.format('%06d', time[2]), redis.call('HGETALL', KEYS[1])}
+local parked = redis.call('HLEN', KEYS[2]) > 0
+for i = 1, #ARGV, 3 do
+  local key = ARGV[i]
+  local value
+  if ARGV[i + 1] == 'hash' then
+    value = redis.pcall('HGETALL', key)
+    if value.err then value = 1 elseif #value == 0 then value = 0 end
+  else
+    value = redis.pcall('GET', key)
+    if type(value) == 'table' then value = 1 elseif not value then value = 0 end
+  end
+  seen[#seen + 1] = value
+  seen[#seen + 1] = value == 0 and -1 or redis.call('PEXPIRETIME', key)
+  seen[#seen + 1] = parked and redis.call('HEXISTS', KEYS[2], ARGV[i + 2]) or 0
+end
+return seen
+`,
+);
+
 /** KEYS: a key that nobody uses. Every command that the other scripts call, once: proves the rights and leaves nothing. */
 export const checkScript = script(
   '',
@@ -185,9 +214,27 @@ redis.call('EXISTS', key)
 redis.call('TYPE', key)
 redis.call('MGET', key)
 redis.call('PEXPIRETIME', key)
+redis.call('HEXISTS', key, 'a')
+redis.call('HLEN', key)
+redis.call('TIME')
 return redis.call('DEL', key)
 `,
 );
+
+/** As `run`, with bytes for text in the answer. */
+export async function runForBytes(
+  client: Redis,
+  { sha, text }: Script,
+  keys: readonly string[],
+  args: readonly (string | Buffer | number)[],
+): Promise<unknown> {
+  try {
+    return await client.callBuffer('EVALSHA', sha, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return await client.callBuffer('EVAL', text, keys.length, ...keys, ...args);
+  }
+}
 
 /** Runs by its hash; a server that was restarted or failed over learns the text again. */
 export async function run(

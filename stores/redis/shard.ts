@@ -45,7 +45,7 @@ export class OwnedShard {
   async #deleteOnly(batch: Batch, args: BatchArguments): Promise<void> {
     if (args.deletes.length <= 1) return;
     const staying = batch.moves.map((move) => ({ ...move, to: move.from }));
-    const { head } = batchArguments(this.#prefix, this.epoch, { ...batch, events: [], moves: staying });
+    const { head } = batchArguments(this.#prefix, this.epoch, { ...batch, events: [], moves: staying }, true);
     const none = counted(0, []);
     try {
       await this.#run(true, [...head, ...args.deletes, ...none, ...none, ...none, ...none, ...none]);
@@ -78,7 +78,7 @@ function outcomeOf(said: string, parked: readonly ParkedKey[]): ApplyOutcome {
   }
 }
 
-function parkedName({ table, key }: Pick<ParkedKey, 'table' | 'key'>): string {
+export function parkedName({ table, key }: Pick<ParkedKey, 'table' | 'key'>): string {
   return JSON.stringify([table, key]);
 }
 

@@ -36,6 +36,15 @@ export function progressFields(progress: Progress): string[] {
   ];
 }
 
+/** Whether deletes have gone ahead of the position. The write that moves the position again takes it back. */
+export function aheadField(ahead: boolean): string[] {
+  return ['deletesAhead', ahead ? '1' : '0'];
+}
+
+export function isAhead(fields: ReadonlyMap<string, string>): boolean {
+  return fields.get('deletesAhead') === '1';
+}
+
 export function gapsField(gaps: readonly string[]): string[] {
   return ['gaps', JSON.stringify(gaps)];
 }

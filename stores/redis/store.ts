@@ -11,7 +11,10 @@ import type {
   Batch,
   Content,
   Entries,
+  EventVerdict,
   Expected,
+  ExpectedEvent,
+  Found,
   Held,
   Holding,
   Ownership,
@@ -19,6 +22,7 @@ import type {
   Retaken,
   RowVerdict,
   ShardState,
+  Sight,
   SourceRow,
   Store,
   Target,
@@ -28,6 +32,7 @@ import { openRedis, redisError } from './client.js';
 import { inspectTables } from './inspect.js';
 import { compareRows, readAtOnce, verdict } from './contents.js';
 import { readEntries, scanAll, scanKeys } from './keys.js';
+import { examine, examineAtMost, judge } from './examine.js';
 import { redisStateKey } from '../../core/names.js';
 import { OwnedShard, parkedOf } from './shard.js';
 import { createScript, raiseScript, repositionScript, run } from './scripts.js';
@@ -166,6 +171,20 @@ class RedisStore implements Store {
     } catch (error) {
       throw redisError(error, 'read the keys');
     }
+  }
+
+  readonly examineAtMost = examineAtMost;
+
+  async examine(shard: number, keys: readonly ExpectedEvent[]): Promise<Sight> {
+    try {
+      return await examine(this.#client, this.#prefix, shard, keys);
+    } catch (error) {
+      throw redisError(error, 'look at what was applied');
+    }
+  }
+
+  judgeEvent(expected: ExpectedEvent, found: Found, at: number): EventVerdict {
+    return judge(expected, found, at);
   }
 
   /** Redis knows nothing of tables. */

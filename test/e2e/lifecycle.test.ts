@@ -1,4 +1,5 @@
 /** What an operator does while it runs: pause, resume, resync, add a table, stop, start again. */
+import { readFile, writeFile } from 'node:fs/promises';
 import { Redis } from 'ioredis';
 import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
@@ -77,6 +78,25 @@ test('resync brings back what was edited, lost and added behind its back', async
   await redis.set(`${pipeline.name}:t:77`, '{"id":77,"text":"orphan"}');
   await pipeline.run('resync', 't');
   expect(await differencesWithin(pipeline.targets(), 30_000)).toEqual([]);
+});
+
+test('divided into more shards, the stores are copied anew and do not live through the log again', async () => {
+  for (let n = 0; n < 300; n++) await pipeline.root.query('UPDATE t SET text = ? WHERE id = 1', [`state ${n}`]);
+  await expectEqual();
+  await pipeline.run('stop');
+  for (const worker of pipeline.workers) if (worker.running()) await worker.stop();
+  const text = await readFile(pipeline.configFile, 'utf8');
+  await writeFile(pipeline.configFile, `${text}apply: { shards: 3 }\n`);
+  pipeline.worker();
+  await pipeline.run('start', '--wait');
+  await expectEqual();
+  const [counts] = await pipeline.root.query('SELECT (SELECT COUNT(*) FROM t) + (SELECT COUNT(*) FROM other) AS n');
+  const rows = Number((counts as { n: number }[])[0]?.n);
+  for (const { applied, epochs } of (await status()).stores) {
+    expect(epochs).toHaveLength(3);
+    expect(applied).toBeGreaterThanOrEqual(rows);
+    expect(applied).toBeLessThan(300);
+  }
 });
 
 test('a new table is captured and copied, a dropped one is forgotten', async () => {

@@ -76,7 +76,7 @@ function apply(store: Store, pausedTables: readonly string[] = []): Applying {
       store,
       openReader: () => openReader(config.kafka, { maxWaitMs: 100 }),
       wasInitialised: (shard) => wasInitialised(mysql, stateDatabase, store.name, shard),
-      recordInitialised: (shard) => recordInitialised(mysql, stateDatabase, store.name, shard),
+      recordInitialised: (shard) => recordInitialised(mysql, stateDatabase, store.name, shard, 1),
       wantDefinition: () => Promise.resolve(true),
       requestCopies: async (tables) => void asked.push(tables),
     },

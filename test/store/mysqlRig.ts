@@ -99,6 +99,7 @@ export function testConfig(uri: string, source: string, state: string, changes: 
     snapshot: { chunkMs: 50, maxBacklogRows: 1_000_000_000, parallel: 1 },
     validate: validateDefaults,
     resync: { automatic: true },
+    verify: { sample: 1, repair: true },
     ...changes,
   };
 }

@@ -86,8 +86,8 @@ describe('once installed', () => {
 
   it('knows which shards were initialised', async () => {
     expect(await wasInitialised(rig.mysql, rig.state, 'redis', 1)).toBe(false);
-    await recordInitialised(rig.mysql, rig.state, 'redis', 1);
-    await recordInitialised(rig.mysql, rig.state, 'redis', 1);
+    await recordInitialised(rig.mysql, rig.state, 'redis', 1, 2);
+    await recordInitialised(rig.mysql, rig.state, 'redis', 1, 2);
     expect(await wasInitialised(rig.mysql, rig.state, 'redis', 1)).toBe(true);
     expect(await wasInitialised(rig.mysql, rig.state, 'redis', 0)).toBe(false);
     expect(await wasInitialised(rig.mysql, rig.state, 'mongo', 1)).toBe(false);

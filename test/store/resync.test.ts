@@ -48,7 +48,7 @@ function apply(): () => Promise<unknown> {
       store,
       openReader: () => openReader(config.kafka, { maxWaitMs: 100 }),
       wasInitialised: (shard) => wasInitialised(mysql, stateDatabase, store.name, shard),
-      recordInitialised: (shard) => recordInitialised(mysql, stateDatabase, store.name, shard),
+      recordInitialised: (shard) => recordInitialised(mysql, stateDatabase, store.name, shard, 1),
       wantDefinition: () => Promise.resolve(true),
       requestCopies: () => Promise.resolve(),
     },

@@ -87,6 +87,7 @@ export async function createCaptureRig(
     snapshot: { chunkMs: 50, maxBacklogRows: 100_000, parallel: 1 },
     validate: validateDefaults,
     resync: { automatic: true },
+    verify: { sample: 1, repair: true },
   };
   const mysql = openMysql(config.mysql, { connections: 4 });
   const waiting = async (): Promise<number> => {

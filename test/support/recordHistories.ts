@@ -101,6 +101,28 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     return { 'pipeline-refused': [id, runId], 'pipeline-cancelled': [id] };
   },
 
+  /** Each applied change is verified; one verify is fenced and comes back. */
+  async verified(rig) {
+    let runs = 0;
+    rig.script.verify = async ({ store }, run) => {
+      if (store === 'mongo') return await untilStopped(run);
+      runs += 1;
+      return runs === 1 ? { kind: 'fenced' } : await untilStopped(run);
+    };
+    const pipeline = await rig.start({ verify: true });
+    await streaming(pipeline);
+    await until('verified again', () => runs === 2);
+    await pipeline.executeUpdate(pauseUpdate, { args: [{}] });
+    await pipeline.executeUpdate(resumeUpdate, { args: [{}] });
+    await pipeline.executeUpdate(stopUpdate);
+    const id = `lockstep/${rig.name}`;
+    return {
+      'pipeline-verified': [id],
+      'verify-life': [`${id}/verify/mongo`],
+      'verify-fenced': [`${id}/verify/redis`],
+    };
+  },
+
   /** A copy that is drained by a pause. */
   async drained(rig) {
     rig.script.copy = (_, run) => untilStopped(run);

@@ -233,13 +233,21 @@ describe('status in words', () => {
     at: '2026-01-02T03:04:05.000Z',
     windowSeconds: 60,
     tables: [
-      { table: 'customers', stage: 'streaming', copy: null, rowsCopied: 12_000, parkedKeys: 1 },
+      {
+        table: 'customers',
+        stage: 'streaming',
+        copy: null,
+        rowsCopied: 12_000,
+        parkedKeys: 1,
+        verifiedThrough: { mongo: '2026-01-02T03:04:03.500Z', redis: '2026-01-02T03:04:00.000Z' },
+      },
       {
         table: 'orders',
         stage: 'copying',
         copy: { rows: 50_000, estimated: 100_000, percent: 50, rowsPerSecond: 15_000, secondsLeft: 3.4 },
         rowsCopied: 50_000,
         parkedKeys: 0,
+        verifiedThrough: { mongo: null, redis: null },
       },
     ],
     capture: { backlog: 1234, oldestMs: 1500, changesPerSecond: 200.4, bytes: 3 * 1024 * 1024 },
@@ -254,6 +262,7 @@ describe('status in words', () => {
         lastEventAt: null,
         epochs: [1],
         parkedKeys: 0,
+        verify: { through: '2026-01-02T03:04:03.500Z', behind: 7, events: 10, differences: 2, unverified: 0 },
       },
       {
         store: 'redis',
@@ -265,6 +274,7 @@ describe('status in words', () => {
         lastEventAt: null,
         epochs: [],
         parkedKeys: 0,
+        verify: null,
       },
     ],
     problems: [{ code: 'LS-REDIS-FULL', severity: 'error', message: 'full', fix: 'make room', store: 'redis' }],
@@ -302,6 +312,7 @@ problems
       copy: null,
       rowsCopied: 1,
       parkedKeys: 0,
+      verifiedThrough: {},
     }));
     const text = statusText({ ...status, tables: [...still, ...status.tables] });
     expect(text).toMatch(/\norders /);

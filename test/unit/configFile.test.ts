@@ -90,7 +90,16 @@ describe('a right file', () => {
         },
       },
       resync: { automatic: true },
+      verify: { sample: 1, repair: true },
     });
+  });
+
+  it.each([
+    ['verify: off', { sample: 0, repair: false }],
+    ['verify: { sample: 0.1, repair: false }', { sample: 0.1, repair: false }],
+    ['verify: { sample: off }', { sample: 0, repair: true }],
+  ])('%s', (line, verify) => {
+    expect(parse(`${contract}${line}\n`).verify).toEqual(verify);
   });
 
   it('needs no more than servers and a name', () => {
@@ -145,14 +154,14 @@ describe('a wrong file', () => {
       'empty',
       '',
       [
-        'the file is empty; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, int64, json, datetime, boolean, overrides',
+        'the file is empty; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, verify, int64, json, datetime, boolean, overrides',
       ],
     ],
     [
       'a list',
       '- a',
       [
-        'the file is no group of settings; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, int64, json, datetime, boolean, overrides',
+        'the file is no group of settings; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, verify, int64, json, datetime, boolean, overrides',
       ],
     ],
     ['not YAML', 'pipeline: "shop', ['line 1: the file is not YAML: Missing closing']],
@@ -172,7 +181,7 @@ describe('a wrong file', () => {
       'an unknown section',
       `${contract}kafak: {}\n`,
       [
-        'line 11: kafak is no setting (did you mean kafka?); allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, int64, json, datetime, boolean, overrides',
+        'line 11: kafak is no setting (did you mean kafka?); allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, verify, int64, json, datetime, boolean, overrides',
       ],
     ],
     [
@@ -249,6 +258,11 @@ describe('a wrong file', () => {
       'an illegal prefix',
       withLine('kafka', 'kafka: { brokers: [a:1], topicPrefix: "a b" }'),
       ['line 4: kafka.topicPrefix "a b" has another form; allowed: letters, digits, . _ and -, at most 100'],
+    ],
+    [
+      'a share beyond 1',
+      `${contract}verify: { sample: 10 }\n`,
+      ['line 11: verify.sample 10 is out of range; allowed: a number from 0 to 1, or off'],
     ],
     [
       'a duration without unit',

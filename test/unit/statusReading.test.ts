@@ -3,7 +3,13 @@ import { bucketOf, emptyLag } from '../../core/lag.js';
 import { sampleOf, statusOf, type Circumstances, type CopyPhase, type Reading } from '../../core/statusReading.js';
 import type { ShardState } from '../../core/store.js';
 
-const circumstances: Circumstances = { pipeline: 'shop', paused: false, pausedTables: [], changeLogMaxBytes: 1000 };
+const circumstances: Circumstances = {
+  pipeline: 'shop',
+  paused: false,
+  pausedTables: [],
+  changeLogMaxBytes: 1000,
+  topicOf: (table) => `shop.shop.${table}`,
+};
 
 function shard(over: { applied?: number; ordinal?: number; incarnation?: string; lags?: readonly number[] } = {}) {
   const lag = emptyLag();
@@ -25,6 +31,8 @@ function reading(over: Partial<Reading> = {}): Reading {
     backlog: { rows: 0, oldestMs: 0, bytes: 0 },
     log: { incarnation: 'inc', published: 10, ordinals: new Map([['shop.shop.orders', [10]]]) },
     stores: [{ store: 'mongo', shards: [shard()], parkedByTable: new Map() }],
+    verified: [],
+    publishedThrough: 99_000,
     problems: [],
     ...over,
   };
@@ -57,6 +65,7 @@ describe('tables', () => {
       copy: null,
       rowsCopied: 1000,
       parkedKeys: 0,
+      verifiedThrough: { mongo: null },
     });
   });
 

@@ -48,6 +48,7 @@ function config(over: Partial<Config> = {}): Config {
     snapshot: { chunkMs: 1, maxBacklogRows: 1, parallel: 2 },
     validate: validateDefaults,
     resync: { automatic: true },
+    verify: { sample: 1, repair: true },
     ...over,
   };
 }

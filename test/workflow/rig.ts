@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, type Worker } from '@temporalio/worker';
-import type { ApplyRequest, CopyRequest, LookRequest } from '../../activities/contract.js';
+import type { ApplyRequest, CopyRequest, LookRequest, VerifyRequest } from '../../activities/contract.js';
 import { failingCleanly, runStage, type Run } from '../../activities/run.js';
-import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome } from '../../core/outcome.js';
+import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome, VerifyOutcome } from '../../core/outcome.js';
 import type { PipelineStatus } from '../../core/status.js';
 import { streamId, streamsOf, taskQueue } from '../../core/workflowNames.js';
 import type { Stack } from '../../temporal-compose/stack.js';
@@ -30,6 +30,7 @@ export interface Script {
   install: (attempt: number) => Promise<void>;
   capture: (run: Run, attempt: number) => Promise<CaptureOutcome>;
   apply: (request: ApplyRequest, run: Run, attempt: number) => Promise<ApplyStageOutcome>;
+  verify: (request: VerifyRequest, run: Run) => Promise<VerifyOutcome>;
   copy: (request: CopyRequest, run: Run) => Promise<CopyOutcome>;
   request: (tables: readonly string[] | null) => Promise<void>;
   /** Tables that are due: name → run. `requestCopies` gives a new run; a finished copy takes its table out. */
@@ -91,6 +92,7 @@ export function newScript(): Script {
     install: () => Promise.resolve(),
     capture: untilStopped,
     apply: (_, run) => untilStopped(run),
+    verify: (_, run) => untilStopped(run),
     copy: ({ table }) => {
       script.due.delete(table);
       return Promise.resolve({ kind: 'copied', rows: 10, orphans: 0 });
@@ -179,6 +181,7 @@ export function activitiesOf(script: Script): QueueActivities {
   const attempt = (): number => Context.current().info.attempt;
   const apply = {
     runApply: (request: ApplyRequest) => runStage((run) => script.apply(request, run, attempt()), never),
+    runVerify: (request: VerifyRequest) => runStage((run) => script.verify(request, run), never),
   };
   return {
     control: {
@@ -207,7 +210,7 @@ export function activitiesOf(script: Script): QueueActivities {
 }
 
 async function lookAt(script: Script, { scope, copying, limit }: LookRequest): Promise<Look> {
-  const streams = streamsOf(scope.stores, scope.shards);
+  const streams = streamsOf(scope);
   const alive = await runningAmong(streams.map((stream) => streamId(scope.pipeline, stream, scope.shards)));
   const copies = await runningAmong(copying.map((table) => `lockstep/${scope.pipeline}/snapshot/${table}`));
   const due: DueCopy[] = [...script.due].map(([table, run]) => ({ table, run }));

@@ -1,0 +1,257 @@
+/**
+ * The log as verify reads it: never past what the store has applied, folded to the last event of each key, from positions
+ * that are verify's own. What the log does not hold any more is told as a hole, never passed over in silence.
+ */
+import type { DefinitionHash } from '../core/definition.js';
+import { decodeHeader, type EventHeader } from '../core/event.js';
+import { imagesOf } from '../core/envelope.js';
+import {
+  partitionName,
+  splitPartitionName,
+  type PartitionName,
+  type Position,
+  type Positions,
+} from '../core/position.js';
+import type { StoreEvent } from '../core/store.js';
+import type { FetchResult, LogRecord, Reader } from '../stores/kafka/reader.js';
+import type { Definitions } from './applyDefinitions.js';
+import { beginning, eventOf, unknownOrdinal } from './applyIntake.js';
+
+export interface LoggedEvent extends StoreEvent {
+  readonly partition: PartitionName;
+  readonly offset: number;
+  readonly ordinal: number;
+  readonly definitionHash: DefinitionHash;
+}
+
+/** Changes of a table that cannot be verified, because the log has dropped them. */
+export interface Hole {
+  readonly table: string;
+  readonly changes: number;
+}
+
+export interface Window {
+  /** The last event of each key, by `keyName`. Its bytes are views of what the broker sent. */
+  readonly last: ReadonlyMap<string, LoggedEvent>;
+  readonly events: number;
+  readonly holes: readonly Hole[];
+}
+
+export interface WindowLimits {
+  readonly events: number;
+  readonly bytes: number;
+}
+
+/** An event with the images that the log holds of its key shortly before it; null stands for no row. */
+export interface Past {
+  readonly event: LoggedEvent;
+  readonly older: readonly (Buffer | null)[];
+}
+
+interface Fetched {
+  readonly records: readonly LogRecord[];
+  next: number;
+  readonly nextOffset: number;
+}
+
+/** Names a key among all tables. */
+export function keyName(event: Pick<StoreEvent, 'target' | 'key'>): string {
+  return `${event.target.table}\0${event.key.toString('latin1')}`;
+}
+
+export class VerifyLog {
+  readonly #reader: Reader;
+  readonly #definitions: Definitions;
+  readonly #cursors: Map<PartitionName, Position>;
+  readonly #fetched = new Map<PartitionName, Fetched>();
+  readonly #incarnations = new Map<PartitionName, string>();
+  /** Partitions that were begun anew because their records did not follow what was read before; once each. */
+  readonly #begunAnew = new Set<PartitionName>();
+  #holes: Hole[] = [];
+
+  constructor(reader: Reader, definitions: Definitions, from: Positions) {
+    this.#reader = reader;
+    this.#definitions = definitions;
+    this.#cursors = new Map(from);
+  }
+
+  cursor(name: PartitionName): Position {
+    return this.#cursors.get(name) ?? beginning;
+  }
+
+  cursors(): Positions {
+    return this.#cursors;
+  }
+
+  isBehind(positions: Positions): boolean {
+    return [...positions].some(([name, { offset }]) => this.cursor(name).offset < offset);
+  }
+
+  /** Goes on from other positions; what was read ahead is dropped. */
+  restart(from: Positions): void {
+    this.#fetched.clear();
+    this.#cursors.clear();
+    for (const [name, position] of from) this.#cursors.set(name, position);
+  }
+
+  /** Another log over the same reader, from where this one stands: to look ahead without moving it. */
+  fork(): VerifyLog {
+    return new VerifyLog(this.#reader, this.#definitions, this.#cursors);
+  }
+
+  /** What lies before `upTo`, as much as the limits allow; less, or nothing, while no broker answers. */
+  async read(
+    upTo: Positions,
+    limits: WindowLimits,
+    meet: (name: string, event: LoggedEvent) => void,
+    signal: AbortSignal,
+  ): Promise<Window> {
+    const last = new Map<string, LoggedEvent>();
+    let room = limits.events;
+    let bytes = limits.bytes;
+    const add = (event: LoggedEvent, size: number): boolean => {
+      const name = keyName(event);
+      last.set(name, event);
+      meet(name, event);
+      room -= 1;
+      bytes -= size;
+      return room > 0 && bytes > 0;
+    };
+    while (room > 0 && bytes > 0 && !signal.aborted) {
+      for (const [name, { offset }] of upTo) {
+        if (room > 0 && bytes > 0) await this.#take(name, offset, add);
+      }
+      const wanted = [...upTo].filter(([name, to]) => this.cursor(name).offset < to.offset && !this.#fetched.has(name));
+      if (wanted.length === 0) break;
+      const results = await this.#reader.fetch(
+        new Map(wanted.map(([name]) => [name, this.cursor(name).offset])),
+        signal,
+      );
+      if (results.length === 0) break;
+      for (const result of results) await this.#keep(result, upTo);
+    }
+    const holes = this.#holes;
+    this.#holes = [];
+    return { last, events: limits.events - room, holes };
+  }
+
+  /** Events of the given offsets in one partition, each with what the log holds of its key in the records before. */
+  async past(name: PartitionName, keys: ReadonlyMap<number, string>, signal: AbortSignal): Promise<Map<number, Past>> {
+    const offsets = [...keys.keys()];
+    const end = Math.max(...offsets) + 1;
+    const { topic } = splitPartitionName(name);
+    const from = Math.max(
+      (await this.#reader.beginningOffsets([topic])).get(name) ?? 0,
+      Math.min(...offsets) - recordsOfPast,
+    );
+    const wanted = new Set(keys.values());
+    const images = new Map<string, (Buffer | null)[]>();
+    const found = new Map<number, Past>();
+    for (let at = from; at < end && !signal.aborted;) {
+      const results = await this.#reader.fetch(new Map([[name, at]]), signal);
+      const result = results.find((r) => partitionName(r.topic, r.partition) === name);
+      if (result === undefined || result.outOfRange || result.missing) break;
+      for (const record of result.records) {
+        const header = record.header === null ? undefined : decodeHeader(record.header);
+        if (record.offset >= end || header === undefined || header.op === 't') continue;
+        const event = await this.#eventOf(name, record, header);
+        const key = keyName(event);
+        if (!wanted.has(key)) continue;
+        const known = images.get(key) ?? [];
+        const { before } = imagesOf(record.value, header);
+        // Only a copied row does not tell what was there before.
+        const older = header.op === 'r' ? known : [...known, before === null ? null : Buffer.from(before)];
+        if (keys.get(record.offset) === key) found.set(record.offset, { event: copied(event), older });
+        images.set(key, [...older, event.after === null ? null : Buffer.from(event.after)].slice(-imagesKept));
+      }
+      at = result.nextOffset;
+    }
+    return found;
+  }
+
+  async #take(name: PartitionName, to: number, add: (event: LoggedEvent, size: number) => boolean): Promise<void> {
+    const fetched = this.#fetched.get(name);
+    if (fetched === undefined) return;
+    for (;;) {
+      const record = fetched.records[fetched.next];
+      if (record === undefined || record.offset >= to) break;
+      const header = record.header === null ? undefined : decodeHeader(record.header);
+      if (header !== undefined && !this.#follows(name, header)) {
+        await this.#beginAnew(name);
+        return;
+      }
+      fetched.next += 1;
+      this.#cursors.set(name, { offset: record.offset + 1, ordinal: header?.ordinal ?? this.cursor(name).ordinal });
+      if (header === undefined || header.op === 't') continue;
+      const size = (record.value?.length ?? 0) + (record.key?.length ?? 0);
+      if (!add(await this.#eventOf(name, record, header), size)) return;
+    }
+    const rest = fetched.records[fetched.next];
+    const { offset, ordinal } = this.cursor(name);
+    // Control records, and records of aborted transactions, lie between.
+    const reached = rest === undefined ? Math.min(fetched.nextOffset, to) : to;
+    this.#cursors.set(name, { offset: Math.max(offset, reached), ordinal });
+    if (rest === undefined && fetched.nextOffset <= to) this.#fetched.delete(name);
+  }
+
+  /** Ordinals count a partition's records without a gap, but for the border between two incarnations. */
+  #follows(name: PartitionName, header: EventHeader): boolean {
+    const { ordinal } = this.cursor(name);
+    const before = this.#incarnations.get(name);
+    this.#incarnations.set(name, header.incarnation);
+    if (ordinal === unknownOrdinal || header.ordinal === ordinal + 1) return true;
+    if (before !== undefined && before !== header.incarnation) return true;
+    if (!this.#begunAnew.has(name)) return false;
+    this.#hole(name, header.ordinal - ordinal - 1);
+    return true;
+  }
+
+  /** Another topic of the same name, or one that lost records in its midst: all that it holds is verified again. */
+  async #beginAnew(name: PartitionName): Promise<void> {
+    const { topic } = splitPartitionName(name);
+    const offset = (await this.#reader.beginningOffsets([topic])).get(name) ?? 0;
+    this.#begunAnew.add(name);
+    this.#fetched.delete(name);
+    this.#cursors.set(name, { offset, ordinal: unknownOrdinal });
+  }
+
+  async #keep(result: FetchResult, upTo: Positions): Promise<void> {
+    const name = partitionName(result.topic, result.partition);
+    const to = upTo.get(name)?.offset ?? 0;
+    const { offset } = this.cursor(name);
+    if (result.missing) {
+      this.#hole(name, to - offset);
+      this.#cursors.set(name, { offset: to, ordinal: unknownOrdinal });
+      return;
+    }
+    if (result.outOfRange) {
+      const first = (await this.#reader.beginningOffsets([result.topic])).get(name) ?? 0;
+      // Beyond the end: it is another topic of the same name.
+      if (first > offset) this.#hole(name, Math.min(first, to) - offset);
+      this.#cursors.set(name, { offset: Math.min(first, to), ordinal: unknownOrdinal });
+      return;
+    }
+    this.#fetched.set(name, { records: result.records, next: 0, nextOffset: result.nextOffset });
+  }
+
+  #hole(name: PartitionName, changes: number): void {
+    if (changes <= 0) return;
+    this.#holes.push({ table: this.#definitions.tableOf(splitPartitionName(name).topic), changes });
+  }
+
+  async #eventOf(name: PartitionName, record: LogRecord, header: EventHeader): Promise<LoggedEvent> {
+    const landing = this.#definitions.get(header.definition) ?? (await this.#definitions.require(header.definition));
+    const { offset } = record;
+    const { ordinal, definition: definitionHash } = header;
+    return { ...eventOf(record, header, landing), partition: name, offset, ordinal, definitionHash };
+  }
+}
+
+/** How far back the log is searched for what a key held before. */
+const recordsOfPast = 500;
+const imagesKept = 20;
+
+/** A view would keep the whole answer of the broker alive. */
+function copied(event: LoggedEvent): LoggedEvent {
+  return { ...event, key: Buffer.from(event.key), after: event.after === null ? null : Buffer.from(event.after) };
+}
