@@ -2,7 +2,15 @@
  * The activities as workflows see them: names, arguments, results. All of it enters histories: names, counts and codes,
  * never a row, a key value or a secret.
  */
-import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome, VerifyOutcome } from '../core/outcome.js';
+import type { IngestEnd } from '../core/ingestReport.js';
+import type {
+  ApplyStageOutcome,
+  CaptureOutcome,
+  CopyOutcome,
+  LoadOutcome,
+  ProvingCopy,
+  VerifyOutcome,
+} from '../core/outcome.js';
 import type { StoreName } from '../core/store.js';
 import type { AskedBy, LeftOutReason, RepairLimits } from '../core/sweep.js';
 import type { Sample } from '../core/status.js';
@@ -111,4 +119,34 @@ export interface SweepActivities {
   recheckSweep(request: SweepRequest): Promise<RecheckOutcome>;
   /** It is not through: a later one takes it up. */
   endSweep(request: SweepRequest): Promise<void>;
+}
+
+export interface IngestRequest {
+  readonly scope: PipelineScope;
+  readonly ingest: string;
+}
+
+export interface IngestSlice extends IngestRequest {
+  /** Without it, only what is in MySQL is brought into the stores. */
+  readonly readOn: boolean;
+}
+
+export interface IngestEnding extends IngestRequest {
+  readonly end: IngestEnd;
+  readonly problem: string | null;
+}
+
+export interface IngestProven {
+  readonly kind: 'proven' | 'stopped';
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly agrees: boolean;
+}
+
+/** Queue `ingest`. */
+export interface IngestActivities {
+  loadIngest(request: IngestSlice): Promise<LoadOutcome>;
+  /** Nobody writes for it any more; its table gets its triggers. Returns the copy that proves a direct load. */
+  settleIngest(request: IngestRequest): Promise<ProvingCopy | null>;
+  proveIngest(request: IngestEnding): Promise<IngestProven>;
 }

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addDoctor } from './doctor.js';
 import { addDownCommand, addUpCommand } from './stackCommands.js';
 import { exitCodeOf, failureText, type ExitCode } from './failure.js';
+import { addIngests } from './ingests.js';
 import { addInit } from './init.js';
 import { addPause, addResume } from './pause.js';
 import { addResync } from './resync.js';
@@ -54,6 +55,7 @@ function buildProgram(): Command {
     addResume,
     addStatus,
     addWait,
+    addIngests,
     addResync,
     addSchema,
     addValidate,

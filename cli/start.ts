@@ -74,7 +74,7 @@ async function refused(config: Config, error: unknown): Promise<never> {
 }
 
 /** No worker answers for a pipeline that runs: it is there all the same. */
-function noAnswer(error: unknown): 'silent' {
+export function noAnswer(error: unknown): 'silent' {
   if (codeOf(error) === 'LS-PIPELINE-NO-WORKER') return 'silent';
   throw error;
 }
@@ -84,7 +84,8 @@ function noAnswerYet(error: unknown): 'silent' {
   return codeOf(error) === 'LS-TEMPORAL-UNREACHABLE' ? 'silent' : noAnswer(error);
 }
 
-async function proveReady(config: Config): Promise<void> {
+/** Every server has what a pipeline needs; warnings are told. */
+export async function proveReady(config: Config): Promise<void> {
   const { checkEverything } = await import('./doctor.js');
   const problems = await checkEverything(config);
   const errors = errorsAmong(problems);

@@ -391,6 +391,42 @@ export const errorCodes = {
     retryable: true,
     help: 'Standard input could not be kept in a file; most often the disk is full. Free some room, or name another folder with --spool, and call again with the same input.',
   },
+  'LS-INGEST-UNKNOWN': {
+    retryable: false,
+    help: 'No ingest has this name, or none of this table is under way. `lockstep ingests` lists them.',
+  },
+  'LS-INGEST-DONE': {
+    retryable: false,
+    help: 'The same content is in this table already. --again loads it once more: rows whose key is taken are then rejected (insert) or written again (upsert, replace).',
+  },
+  'LS-INGEST-DIFFERENT': {
+    retryable: false,
+    help: 'An ingest of the same content into this table was begun with other options and has not come to its end. Go on with its options, or cancel it with `lockstep ingests cancel`.',
+  },
+  'LS-INGEST-KEYS': {
+    retryable: false,
+    help: 'Rows do not lie under the keys that the file gives, or the file does not give the key: a BEFORE trigger changes it, or a default draws it. Give the whole key in the file, or leave it to AUTO_INCREMENT; upsert and replace need it in the file. Nothing of the chunk was written.',
+  },
+  'LS-INGEST-STORE-LOST': {
+    retryable: true,
+    help: 'A store lost its data while rows were loaded into it. The load goes on, and every row is compared and written again at its end.',
+  },
+  'LS-INGEST-UNEQUAL': {
+    retryable: true,
+    help: 'Rows that MySQL holds do not arrive in a store, or arrive otherwise. It is tried again; `lockstep explain TABLE KEY` and `lockstep status` tell why: a paused table, parked keys, another writer of the same documents.',
+  },
+  'LS-INGEST-BUSY': {
+    retryable: false,
+    help: 'Another ingest loads this table directly, before its triggers are on. Let it end, or cancel it with `lockstep ingests cancel`; then give the command again.',
+  },
+  'LS-INGEST-FILE-UNSEEN': {
+    retryable: false,
+    help: 'No worker that serves the queue `ingest` sees the file under the path that the command saw. Start a worker on the machine that holds the file, or put the file where the workers are; then give the same command again: it goes on where it stands.',
+  },
+  'LS-INGEST-UNFINISHED': {
+    retryable: true,
+    help: 'A direct load of this table began and nothing carries it on, so the table is not captured. Give the same ingest command again, or `lockstep ingests cancel` it.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -32,3 +32,16 @@ export type VerifyOutcome =
   | { readonly kind: 'fenced' }
   /** `verify.sample` is 0. */
   | { readonly kind: 'off' };
+
+export type LoadOutcome =
+  | { readonly kind: 'loaded' }
+  /** Its time is over; there is more to load. */
+  | { readonly kind: 'more' }
+  | { readonly kind: 'too-many-rejects' }
+  | { readonly kind: 'stopped' };
+
+/** The copy that proves a table after a direct load: due, and to be run now. */
+export interface ProvingCopy {
+  readonly table: string;
+  readonly run: string;
+}

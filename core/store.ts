@@ -47,6 +47,8 @@ export interface Batch {
   readonly progress: Progress;
   /** The shard's gaps after the batch, when it passes over a new one; else null and they stay. */
   readonly gaps: readonly string[] | null;
+  /** The keys were made a moment ago, so the store should hold none of them: inserting is cheaper. They may be there all the same. */
+  readonly fresh?: boolean;
 }
 
 export interface Progress {
@@ -247,6 +249,8 @@ export interface Store {
   prepareTables(tables: readonly TableForm[]): Promise<readonly Unprepared[]>;
   /** Holds the same, and some entries as samples, against the tables. */
   inspectTables(tables: readonly TableForm[], samples: number): Promise<readonly Disagreement[]>;
+  /** Removes a shard's own state (not the data); its owner finds it lost. */
+  dismiss(shard: number): Promise<void>;
   /** Removes all of this pipeline's own state (not the data). */
   forget(): Promise<void>;
   close(): Promise<void>;

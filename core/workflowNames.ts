@@ -46,6 +46,10 @@ export function scheduleId(pipeline: string, name: string): string {
   return `${pipelineId(pipeline)}/schedule/${name}`;
 }
 
+export function ingestId(pipeline: string, table: string, ingest: string): string {
+  return `${pipelineId(pipeline)}/ingest/${table}/${ingest}`;
+}
+
 /** Every stream of a pipeline: one capture; one apply, and where wanted one verify, for each store and shard. */
 export type Stream =
   | { readonly kind: 'capture' }

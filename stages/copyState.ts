@@ -11,8 +11,11 @@ export interface SnapshotDeps {
   readonly config: Config;
   readonly mysql: Mysql;
   /** The configured stores; their keys are looked through for orphans. */
-  readonly stores: readonly Pick<Store, 'scanKeys' | 'readState'>[];
+  readonly stores: readonly CopyStore[];
 }
+
+/** What a copy asks of a store. */
+export type CopyStore = Pick<Store, 'scanKeys' | 'readState' | 'compareRows'>;
 
 export interface Hooks {
   /** Called at least every 300 ms while all is well. */

@@ -47,11 +47,16 @@ export interface InstallReport {
   readonly held: readonly string[];
 }
 
+/** Checks everything, and makes lockstep's own tables; no table of the application is touched. Returns the server's UUID. */
+export async function prepareState(deps: InstallDeps): Promise<string> {
+  await refuseWhatCannotWork(deps);
+  await migrate(deps.mysql);
+  return await claim(deps);
+}
+
 export async function install(deps: InstallDeps): Promise<InstallReport> {
   const { config, mysql } = deps;
-  await refuseWhatCannotWork(deps);
-  await migrate(mysql);
-  const serverUuid = await claim(deps);
+  const serverUuid = await prepareState(deps);
   const settled = await settle(deps);
   const { leftOut } = await readPlan(deps);
   const held = (await heldTables(mysql)).map(({ table }) => table);

@@ -13,6 +13,7 @@ import { readCapturedTables, readDefinition } from '../stores/mysql/state.js';
 import { asCopyOwner, isPassing, Superseded, type CopyContext, type Hooks, type SnapshotDeps } from './copyState.js';
 import { removeOldKeys } from './oldKeys.js';
 import { removeOrphans, storesHoldKeys } from './orphans.js';
+import { copyDifferent } from './snapshotDifferent.js';
 import { copyRows } from './snapshotRows.js';
 import { copySkipped } from './snapshotSkipped.js';
 
@@ -78,7 +79,8 @@ async function carryOn(deps: SnapshotDeps, context: CopyContext): Promise<CopyOu
         await removeOldKeys(context, deps.stores);
         break;
       case 'rows':
-        await copyRows(context);
+        if (copy.reason === 'loaded') await copyDifferent(context, deps.stores);
+        else await copyRows(context);
         break;
       case 'skipped':
         await copySkipped(context);

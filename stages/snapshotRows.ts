@@ -53,7 +53,8 @@ async function copyChunk(context: CopyContext, rows: number): Promise<'end' | { 
   return end ? 'end' : { heldMs: performance.now() - lockedAt };
 }
 
-async function logChunk(
+/** Logs the rows of a range that nobody holds, and notes the others. */
+export async function logChunk(
   context: CopyContext,
   queries: Queries,
   range: { readonly after: Copy['after']; readonly upTo: readonly string[] },

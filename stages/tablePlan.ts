@@ -24,6 +24,8 @@ export interface Source {
   readonly schemas: ReadonlyMap<string, KnownSchema>;
   /** Ids of tables whose copy waits for its triggers. */
   readonly waiting: ReadonlySet<number>;
+  /** Tables that are being loaded directly: their triggers come at the end of it. */
+  readonly loading: ReadonlySet<string>;
   readonly definer: string;
 }
 
@@ -89,7 +91,7 @@ export function planTables(
     definer: source.definer,
     selected,
     leftOut: [...source.tables.flatMap((facts) => leftOut(facts, filter) ?? []), ...taken],
-    work: changed.filter((work) => !isHeld(work)),
+    work: changed.filter((work) => !isHeld(work) && !source.loading.has(work.definition.table)),
     toHold: changed.filter(isHeld).map(({ definition }) => definition.table),
     removed: source.captured.filter((table) => !names.has(table.name)),
     strayTriggers: [...source.triggers]

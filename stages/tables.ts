@@ -17,6 +17,7 @@ import { readCopies, readCopy, releaseCopy, requestCopy, type CopyReason } from 
 import { readTables } from '../stores/mysql/definitions.js';
 import { changesKey } from '../stores/mysql/definitionChange.js';
 import { errorNumber } from '../stores/mysql/failure.js';
+import { readHeldTables, takeTableTurn } from '../stores/mysql/ingests.js';
 import { addOldKey } from '../stores/mysql/oldKeys.js';
 import { readSchemas, type KnownSchema } from '../stores/mysql/schemaHistory.js';
 import { readServer } from '../stores/mysql/server.js';
@@ -80,7 +81,8 @@ export async function readSource({ config, mysql }: TablesDeps): Promise<Source>
   }
   const copies = installed ? await readCopies(mysql, stateDatabase) : [];
   const waiting = new Set(copies.filter((copy) => copy.phase === 'waiting').map((copy) => copy.tableId));
-  return { tables, triggers, captured, definitions, schemas, waiting, definer };
+  const loading = await readHeldTables(mysql, stateDatabase);
+  return { tables, triggers, captured, definitions, schemas, waiting, loading, definer };
 }
 
 export async function readPlan(deps: TablesDeps): Promise<TablePlan> {
@@ -194,25 +196,52 @@ async function inTurn(deps: TablesDeps, session: Session, work: TableWork, defin
   }
 }
 
+/**
+ * Puts the triggers on a table that was loaded directly and is still held, with a copy due that proves it, or with a whole
+ * one. Safe to repeat. Throws LS-MYSQL-LOCK-WAIT where the application does not let go of the table.
+ */
+export async function settleLoaded(deps: TablesDeps, table: string, copy: CopyReason): Promise<void> {
+  const { stateDatabase } = deps.mysql.config;
+  const source = await readSource(deps);
+  const found = source.tables.find(({ definition }) => definition.table === table);
+  if (found === undefined) throw new LockstepError('LS-TABLE-UNKNOWN', `there is no table ${table}`);
+  const session = await triggerSession(deps.mysql);
+  try {
+    if (!(await takeTable(session, stateDatabase, table))) {
+      throw new LockstepError('LS-MYSQL-LOCK-WAIT', `another process has table ${table} in hand`);
+    }
+    const work = { definition: found.definition, copy };
+    await settleTable(deps, session, work, source.definer, { release: true, loaded: true });
+    await leaveTable(session, stateDatabase, table);
+  } finally {
+    session.destroy();
+  }
+}
+
+/** A table that is loaded directly is left to the load, which settles it at its end. */
 export async function settleTable(
   deps: TablesDeps,
   session: Session,
   { definition, copy }: Pick<TableWork, 'definition' | 'copy'>,
   definer: string,
-  options: { readonly release: boolean } = { release: true },
+  options: { readonly release: boolean; readonly loaded?: boolean } = { release: true },
 ): Promise<void> {
   const { mysql } = deps;
   const { stateDatabase } = mysql.config;
   const id = await mysql.transaction(async (queries) => {
+    await takeTableTurn(queries, stateDatabase);
+    if (options.loaded !== true && (await readHeldTables(queries, stateDatabase)).has(definition.table)) return null;
     const table = await recordTable(queries, stateDatabase, definition);
-    // Of a table that was let go and comes back, the log and the stores may still hold what was deleted unseen.
-    const reason = table.cameBack ? 'trigger-gap' : copy;
+    // Of a table that was let go and comes back, the log and the stores may still hold what was deleted unseen. The closing
+    // comparison of a load waits until all that is applied.
+    const reason = table.cameBack && options.loaded !== true ? 'trigger-gap' : copy;
     if (reason !== null) await requestCopy(queries, stateDatabase, waiting(table.id, reason));
     if (table.before !== null && changesKey(table.before, definition)) {
       await addOldKey(queries, stateDatabase, table.id, definitionHash(table.before));
     }
     return table.id;
   });
+  if (id === null) return;
   await exchangeTriggers(deps, session, definition, { stateDatabase, tableId: id, definer });
   await mysql.transaction(async (queries) => {
     await useDefinition(queries, stateDatabase, id, definitionHash(definition));

@@ -5,15 +5,19 @@
 import { GracefulShutdownPeriodExpiredError, NativeConnection, type Worker } from '@temporalio/worker';
 import { applyActivities } from '../activities/apply.js';
 import { captureActivities } from '../activities/capture.js';
+import { ingestActivities } from '../activities/ingest.js';
 import { installActivities } from '../activities/install.js';
 import { lookActivities } from '../activities/look.js';
 import { snapshotActivities } from '../activities/snapshot.js';
 import { sweepActivities } from '../activities/sweep.js';
 import { verifyActivities } from '../activities/verify.js';
 import type { Config } from '../core/config.js';
+import { contentCheck } from '../core/ingestContent.js';
 import { pipelineIdentity } from '../core/pipelineIdentity.js';
 import { queueNames, type QueueName } from '../core/workflowNames.js';
+import { definitionOf } from '../stages/ingestTable.js';
 import { Pace } from '../stages/pace.js';
+import { readChunks } from '../stores/files/readChunks.js';
 import { openReader } from '../stores/kafka/reader.js';
 import { builtBundle } from './bundle.js';
 import { openClients, openStore, type Clients } from './clients.js';
@@ -98,7 +102,16 @@ function activitiesOf(config: Config, { mysql, reader, stores }: Clients, draini
     capture: captureActivities({ ...common, version: version(), draining }),
     mongo: stream,
     redis: stream,
-    ingest: snapshotActivities({ ...common, stores }),
+    ingest: {
+      ...snapshotActivities({ ...common, stores }),
+      ...ingestActivities({
+        ...common,
+        stores,
+        readChunks,
+        contentOf: contentCheck,
+        definitionOf: definitionOf(config, mysql),
+      }),
+    },
     sweep: sweepActivities({
       ...common,
       stores,

@@ -4,6 +4,7 @@ import type {
   ApplyActivities,
   CaptureActivities,
   ControlActivities,
+  IngestActivities,
   SnapshotActivities,
   SweepActivities,
   VerifyActivities,
@@ -16,7 +17,7 @@ export interface QueueActivities {
   readonly capture: CaptureActivities;
   readonly mongo: ApplyActivities & VerifyActivities;
   readonly redis: ApplyActivities & VerifyActivities;
-  readonly ingest: SnapshotActivities;
+  readonly ingest: SnapshotActivities & IngestActivities;
   readonly sweep: SweepActivities;
 }
 

@@ -3,6 +3,7 @@
  * No row, key value or secret is part of any of them.
  */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { IngestEnd, IngestProgress } from '../core/ingestReport.js';
 import type { CopyOutcome } from '../core/outcome.js';
 import type { PipelineIdentity } from '../core/pipelineIdentity.js';
 import type { OpenProblem, PipelineStage, PipelineStatus, Sample } from '../core/status.js';
@@ -68,6 +69,28 @@ export interface ValidateInput extends PipelineScope {
   readonly sweep?: string;
 }
 
+export interface IngestInput extends PipelineScope {
+  readonly table: string;
+  /** Its name; everything else stands in MySQL. */
+  readonly ingest: string;
+  readonly paused?: boolean;
+  readonly maxHistoryEvents?: number;
+}
+
+export interface IngestResult {
+  readonly end: IngestEnd | 'stopped';
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly agrees: boolean;
+}
+
+/** How an ingest stands, beside its progress in MySQL. */
+export interface IngestView {
+  readonly paused: boolean;
+  readonly cancelled: boolean;
+  readonly problem: OpenProblem | null;
+}
+
 /** What the stores are to leave alone. Capture never pauses: the log keeps what a paused store will need. */
 export interface Steering {
   readonly paused: boolean;
@@ -130,3 +153,12 @@ export const copyReportSignal = defineSignal<[CopyReport]>('copyReport');
 /** From the pipeline to its streams and snapshots. */
 export const steerSignal = defineSignal<[Steering]>('steer');
 export const drainSignal = defineSignal('drain');
+
+/** To an ingest: what is under way lands first, then it rests, goes on or ends. */
+export const pauseIngestUpdate = defineUpdate<void>('pauseIngest');
+export const resumeIngestUpdate = defineUpdate<void>('resumeIngest');
+/** What is in stays, and becomes equal in every store; the rest is not loaded. */
+export const cancelIngestUpdate = defineUpdate<void>('cancelIngest');
+export const ingestQuery = defineQuery<IngestView>('ingest');
+/** From its activity, now and then. */
+export const ingestProgressSignal = defineSignal<[IngestProgress]>('ingestProgress');

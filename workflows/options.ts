@@ -25,6 +25,17 @@ export function verifyOptions(pipeline: string, queue: QueueName): ActivityOptio
   return { ...streamOptions(pipeline, queue), heartbeatTimeout: '5 seconds' };
 }
 
+/** What ends an ingest: it waits for triggers and stores as long as it takes. */
+export function ingestOptions(pipeline: string): ActivityOptions {
+  return {
+    taskQueue: taskQueue(pipeline, 'ingest'),
+    startToCloseTimeout: '30 days',
+    heartbeatTimeout: '3 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '200 milliseconds', backoffCoefficient: 2, maximumInterval: '2 seconds' },
+  };
+}
+
 /** Short work that is tried until it succeeds or turns out to be impossible. */
 export function controlOptions(pipeline: string): ActivityOptions {
   return {

@@ -54,7 +54,7 @@ export class OwnedShard {
 
   async apply(batch: Batch): Promise<ApplyOutcome> {
     const writer = this.#writers.pop() ?? new BsonWriter(1024 * 1024);
-    const statements = this.#statements(writer, batch.events, new Map());
+    const statements = this.#statements(writer, batch);
     const outcome = this.#tail.then(async () => await this.#write(batch, writer, statements));
     this.#tail = outcome.catch(() => undefined);
     try {
@@ -82,8 +82,9 @@ export class OwnedShard {
     await this.#session.endSession();
   }
 
-  #statements(writer: BsonWriter, events: readonly StoreEvent[], refused: ReadonlyMap<StoreEvent, string>): Statements {
-    return statementsOf(writer, events, (c) => (this.#filling.get(c) ?? maxStrikes) < maxStrikes, refused);
+  #statements(writer: BsonWriter, { events, fresh }: Batch): Statements {
+    const first = fresh === true ? 0 : maxStrikes;
+    return statementsOf(writer, events, (c) => (this.#filling.get(c) ?? first) < maxStrikes, new Map());
   }
 
   async #write(batch: Batch, writer: BsonWriter, prepared: Statements): Promise<ApplyOutcome> {

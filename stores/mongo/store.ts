@@ -36,7 +36,7 @@ import { examine, examineAtMost, judge } from './examine.js';
 import { inspectTables } from './inspect.js';
 import { claim, claimsOf, createPosition, positionsOf, raiseEpoch, readPosition, type Owned } from './ownership.js';
 import { OwnedShard, parkedOf } from './shard.js';
-import { stateOf } from './shardState.js';
+import { positionId, stateOf } from './shardState.js';
 import { prepareTables } from './tableForms.js';
 import type { ParkedDocument, Places } from './transaction.js';
 
@@ -199,6 +199,18 @@ class MongoStore implements Store {
       return await inspectTables(this.#places.data, tables, samples);
     } catch (error) {
       throw mongoError(error, 'look at the collections');
+    }
+  }
+
+  async dismiss(shard: number): Promise<void> {
+    const { pipeline, state } = this.#places;
+    try {
+      await this.#owned.get(shard)?.close();
+      this.#owned.delete(shard);
+      await positionsOf(this.#places).deleteOne({ _id: positionId(pipeline, shard) });
+      await state.collection<ParkedDocument>('parked').deleteMany({ '_id.pipeline': pipeline, '_id.shard': shard });
+    } catch (error) {
+      throw mongoError(error, "remove a shard's state");
     }
   }
 

@@ -23,7 +23,9 @@ export type CopyReason =
   /** A store or the log lost something. */
   | 'loss'
   | 'source-changed'
-  | 'asked';
+  | 'asked'
+  /** It was loaded directly: only what differs in a store is logged. */
+  | 'loaded';
 
 export interface Copy {
   readonly tableId: number;

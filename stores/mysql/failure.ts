@@ -84,7 +84,20 @@ export function mysqlFailure(error: unknown, where: string): LockstepError {
     byName[name] ??
     (lostConnection(error) ? 'LS-MYSQL-UNREACHABLE' : 'LS-MYSQL-STATEMENT');
   const text = quotesValues.has(errno) ? name : error.message === '' ? name : error.message;
-  return new LockstepError(code, `MySQL at ${where}: ${text}`, { details: { errno, name } });
+  return new LockstepError(code, `MySQL at ${where}: ${text}`, { details: { errno, name, ...namesIn(error.message) } });
+}
+
+/** What a refused row broke, as far as the message names it: an index, a constraint, a column. Never a value. */
+function namesIn(message: string): { readonly index?: string; readonly constraint?: string; readonly column?: string } {
+  const index = / for key '([^']+)'$/.exec(message)?.[1];
+  const constraint = /^Check constraint '(.+)' is violated\.$|, CONSTRAINT `((?:[^`]|``)+)` FOREIGN KEY /.exec(message);
+  const column = / for column '([^']+)' at row \d+$|^(?:Column|Field) '([^']+)' /.exec(message);
+  const [broken, fault] = [constraint?.[1] ?? constraint?.[2], column?.[1] ?? column?.[2]];
+  return {
+    ...(index === undefined ? {} : { index: index.slice(index.lastIndexOf('.') + 1) }),
+    ...(broken === undefined ? {} : { constraint: broken }),
+    ...(fault === undefined ? {} : { column: fault }),
+  };
 }
 
 /** 1290 names whichever server option forbids the statement. */

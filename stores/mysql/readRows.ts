@@ -11,6 +11,8 @@ import { keyJson, rowJson } from './rowJson.js';
 
 export interface RowsRead {
   readonly rows: readonly SourceRow[];
+  /** Of each row, for statements that name it again. */
+  readonly boundaries: readonly Boundary[];
   /** Where to read on; null behind the last row. */
   readonly last: Boundary | null;
 }
@@ -27,10 +29,11 @@ export async function readRows(
     `SELECT ${images(definition)},${boundaryColumns(definition)} FROM ${source(definition)}
       WHERE ${inRange(definition, { after, upTo })} ORDER BY ${keyOrder(definition)} LIMIT ${limit}`,
   );
-  const last = found.length < limit ? undefined : found.at(-1);
+  const boundaries = found.map((row) => row.slice(2).map((cell) => asText(cell)));
   return {
     rows: found.map((row) => sourceRow(definition, row)),
-    last: last === undefined ? null : last.slice(2).map((cell) => asText(cell)),
+    boundaries,
+    last: found.length < limit ? null : (boundaries.at(-1) ?? null),
   };
 }
 

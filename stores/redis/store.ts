@@ -200,6 +200,15 @@ class RedisStore implements Store {
     }
   }
 
+  async dismiss(shard: number): Promise<void> {
+    try {
+      this.#owned.delete(shard);
+      await this.#client.del(stateKey(this.#prefix, shard), parkedHashKey(this.#prefix, shard));
+    } catch (error) {
+      throw redisError(error, "remove a shard's state");
+    }
+  }
+
   async forget(): Promise<void> {
     try {
       for await (const keys of scanAll(this.#client, redisStateKey(this.#prefix, ''), '*')) {

@@ -50,6 +50,7 @@ async function copy(
       if (keys.length > 0) yield await Promise.resolve(keys);
     },
     readState: () => Promise.resolve(null),
+    compareRows: () => Promise.resolve([]),
   }));
   const answering = setInterval(() => void answerMarkers().catch(() => undefined), 20);
   try {

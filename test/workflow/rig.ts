@@ -8,9 +8,25 @@ import { fileURLToPath } from 'node:url';
 import { Context } from '@temporalio/activity';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, type Worker } from '@temporalio/worker';
-import type { ApplyRequest, CopyRequest, LookRequest, VerifyRequest } from '../../activities/contract.js';
+import type {
+  ApplyRequest,
+  CopyRequest,
+  IngestEnding,
+  IngestProven,
+  IngestRequest,
+  IngestSlice,
+  LookRequest,
+  VerifyRequest,
+} from '../../activities/contract.js';
 import { failingCleanly, runStage, type Run } from '../../activities/run.js';
-import type { ApplyStageOutcome, CaptureOutcome, CopyOutcome, VerifyOutcome } from '../../core/outcome.js';
+import type {
+  ApplyStageOutcome,
+  CaptureOutcome,
+  CopyOutcome,
+  LoadOutcome,
+  ProvingCopy,
+  VerifyOutcome,
+} from '../../core/outcome.js';
 import type { PipelineStatus } from '../../core/status.js';
 import { streamId, streamsOf, taskQueue } from '../../core/workflowNames.js';
 import type { Stack } from '../../temporal-compose/stack.js';
@@ -33,6 +49,9 @@ export interface Script {
   verify: (request: VerifyRequest, run: Run) => Promise<VerifyOutcome>;
   copy: (request: CopyRequest, run: Run) => Promise<CopyOutcome>;
   request: (tables: readonly string[] | null) => Promise<void>;
+  load: (request: IngestSlice, run: Run, attempt: number) => Promise<LoadOutcome>;
+  settle: (request: IngestRequest) => Promise<ProvingCopy | null>;
+  prove: (request: IngestEnding) => Promise<IngestProven>;
   /** Tables that are due: name → run. `requestCopies` gives a new run; a finished copy takes its table out. */
   readonly due: Map<string, string>;
   /** Tables that their policy pauses until they are resumed. */
@@ -102,6 +121,9 @@ export function newScript(): Script {
       for (const table of tables ?? ['one', 'two']) script.due.set(table, `${table}-${script.asked.length}`);
       return Promise.resolve();
     },
+    load: () => Promise.resolve({ kind: 'loaded' }),
+    settle: () => Promise.resolve(null),
+    prove: () => Promise.resolve({ kind: 'proven', accepted: 5, rejected: 0, agrees: true }),
     due: new Map(),
     held: new Set(),
     looks: [],
@@ -203,7 +225,12 @@ export function activitiesOf(script: Script): QueueActivities {
     capture: { runCapture: () => runStage((run) => script.capture(run, attempt()), never) },
     mongo: apply,
     redis: apply,
-    ingest: { copyTable: (request) => runStage((run) => script.copy(request, run), null) },
+    ingest: {
+      copyTable: (request) => runStage((run) => script.copy(request, run), null),
+      loadIngest: (request) => runStage((run) => script.load(request, run, attempt()), null),
+      settleIngest: (request) => failingCleanly(() => script.settle(request)),
+      proveIngest: (request) => runStage(() => script.prove(request), null),
+    },
     // No test of this rig sweeps.
     sweep: {} as QueueActivities['sweep'],
   };

@@ -1,0 +1,94 @@
+/** Ingest: loads files in slices, and ends a load. Tells its workflow how it goes, now and then. */
+import { access, constants } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { Context } from '@temporalio/activity';
+import { LockstepError } from '../core/errors.js';
+import type { IngestProgress } from '../core/ingestReport.js';
+import type { PipelineIdentity } from '../core/pipelineIdentity.js';
+import { loadFiles, type IngestDeps } from '../stages/ingest.js';
+import { proveIngest, settleIngest } from '../stages/ingestEnd.js';
+import { readIngest } from '../stores/mysql/ingests.js';
+import { ingestProgressSignal } from '../workflows/messages.js';
+import type { IngestActivities } from './contract.js';
+import { refuseAnotherPipeline, runStage, failingCleanly } from './run.js';
+
+export interface IngestActivityDeps extends IngestDeps {
+  readonly identity: PipelineIdentity;
+}
+
+/** A history must not grow with a load that takes days. */
+const sliceMs = 5 * 60_000;
+const tellEveryMs = 5_000;
+const beatEveryMs = 300;
+
+export function ingestActivities(deps: IngestActivityDeps): IngestActivities {
+  return {
+    loadIngest: ({ scope, ingest, readOn }) =>
+      runStage(async ({ signal, beat, trouble }) => {
+        refuseAnotherPipeline(scope.identity, deps.identity);
+        if (readOn) await refuseUnseenFiles(deps, ingest);
+        const progress = teller();
+        return await beating(beat, () =>
+          loadFiles(deps, ingest, { readOn, sliceMs }, signal, { beat, trouble, progress }),
+        );
+      }, null),
+    settleIngest: ({ scope, ingest }) =>
+      failingCleanly(async () => {
+        refuseAnotherPipeline(scope.identity, deps.identity);
+        const context = Context.current();
+        return await beating(
+          () => context.heartbeat(),
+          () => settleIngest(deps, ingest),
+        );
+      }),
+    proveIngest: ({ scope, ingest, end, problem }) =>
+      runStage(async ({ signal, beat, trouble }) => {
+        refuseAnotherPipeline(scope.identity, deps.identity);
+        const report = await beating(beat, () => proveIngest(deps, ingest, end, problem, signal, { beat, trouble }));
+        if (report === null) return { kind: 'stopped', accepted: 0, rejected: 0, agrees: false } as const;
+        const { accepted, rejected, agrees } = report;
+        return { kind: 'proven', accepted, rejected, agrees } as const;
+      }, null),
+  };
+}
+
+/** A store that is away answers late. */
+async function beating<T>(beat: () => void, work: () => Promise<T>): Promise<T> {
+  const timer = setInterval(beat, beatEveryMs);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Another worker may see it: the workflow asks again, and whoever is free takes it up. */
+async function refuseUnseenFiles({ mysql }: IngestActivityDeps, name: string): Promise<void> {
+  const ingest = await readIngest(mysql, mysql.config.stateDatabase, name);
+  for (const { path } of ingest?.plan.files ?? []) {
+    try {
+      await access(path, constants.R_OK);
+    } catch (error) {
+      throw new LockstepError('LS-INGEST-FILE-UNSEEN', `the worker on ${hostname()} does not see ${path}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+/** Progress is worth an event of the history every few seconds, and no failure. */
+function teller(): (progress: IngestProgress) => void {
+  const { client, info, log } = Context.current();
+  const { workflowExecution } = info;
+  let toldAt = -Infinity;
+  return (progress) => {
+    if (workflowExecution === undefined || performance.now() - toldAt < tellEveryMs) return;
+    toldAt = performance.now();
+    client.workflow
+      .getHandle(workflowExecution.workflowId)
+      .signal(ingestProgressSignal, progress)
+      .catch((error: unknown) => {
+        log.debug('progress was not told', { error: String(error) });
+      });
+  };
+}

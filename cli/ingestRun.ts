@@ -1,0 +1,108 @@
+/**
+ * Starts an ingest and watches it to its end. The work is the workers': whoever ends this command, or loses the machine it
+ * runs on, gives the same command again and is back with the same ingest.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../core/config.js';
+import { LockstepError } from '../core/errors.js';
+import type { IngestOptions, IngestPlan } from '../core/ingest.js';
+import type { IngestReport } from '../core/ingestReport.js';
+import { registerIngest, type Registered } from '../stages/ingestBegin.js';
+import type { Mysql } from '../stores/mysql/connection.js';
+import { readProgress } from '../stores/mysql/ingestChunks.js';
+import { readIngest } from '../stores/mysql/ingests.js';
+import { openIngestClient, type IngestClient, type IngestState } from '../workers/ingestClient.js';
+import { say } from './command.js';
+import { ingestLine } from './ingestText.js';
+import { withPipeline } from './pipeline.js';
+import type { Progress } from './progress.js';
+import { noAnswer, proveReady } from './start.js';
+
+const lookEveryMs = 200;
+/** A worker is often started beside the command: it gets this long to appear. */
+const workerPatienceMs = 60_000;
+
+/** Returns the report, whatever it says; throws where there is none. The pipeline is started if it does not run. */
+export async function runIngest(
+  config: Config,
+  mysql: Mysql,
+  plan: IngestPlan,
+  options: IngestOptions,
+  progress: Progress,
+): Promise<IngestReport> {
+  return withPipeline(config, async (pipeline) => {
+    const running = (await pipeline.view().catch(noAnswer)) !== null;
+    if (!running) await proveReady(config);
+    const ingest = await registerIngest({ config, mysql }, plan, options);
+    say(firstWords(ingest, options));
+    const client = await openIngestClient(config);
+    try {
+      await client.start(ingest);
+      // Only now: a table that is loaded directly must be known as such before anyone puts triggers on it.
+      if (!running && (await pipeline.start()) === 'started') say(`pipeline ${config.pipeline} started`);
+      return await watch(mysql, client, ingest, progress);
+    } finally {
+      await client.close();
+    }
+  });
+}
+
+function firstWords({ name, table, road, continued }: Registered, { throughLog }: IngestOptions): string {
+  const again = continued ? 'goes on' : 'begins';
+  const how =
+    road === 'direct'
+      ? `${table} is not captured yet, so rows go directly into every store`
+      : throughLog
+        ? 'rows go through triggers and the log, as asked'
+        : `${table} is captured, so rows go through triggers and the log`;
+  return `ingest ${name} ${again}: ${how}`;
+}
+
+async function watch(
+  mysql: Mysql,
+  client: IngestClient,
+  ingest: Registered,
+  progress: Progress,
+): Promise<IngestReport> {
+  const { stateDatabase } = mysql.config;
+  const began = Date.now();
+  let seen = false;
+  try {
+    for (;;) {
+      const state = await client.state(ingest).catch(unlessPassing);
+      const row = await readIngest(mysql, stateDatabase, ingest.name).catch(unlessPassing);
+      if (row !== null && state !== null && state.kind !== 'running') {
+        if (row.report !== null && state.kind === 'ended') return row.report;
+        throw whyWithoutReport(state, ingest);
+      }
+      const at = row === null ? null : await readProgress(mysql, stateDatabase, row.id).catch(unlessPassing);
+      seen ||= at !== null;
+      if (!seen && Date.now() - began > workerPatienceMs) {
+        const what = `no worker took up ingest ${ingest.name} for ${workerPatienceMs / 1000} s; it goes on once one comes`;
+        throw new LockstepError('LS-PIPELINE-NO-WORKER', what);
+      }
+      const waits = state?.kind === 'running' ? state.waitsFor : null;
+      const line =
+        at === null
+          ? 'waiting for a worker: lockstep worker starts one'
+          : row?.phase === 'finishing'
+            ? `${ingest.table}: all rows are in; the table is being proven`
+            : ingestLine(ingest.table, at);
+      progress.show(waits === null || at?.inFlight !== 0 ? line : `${line}, ${waits}`);
+      await sleep(lookEveryMs);
+    }
+  } finally {
+    progress.end();
+  }
+}
+
+/** A server that does not answer for a moment is waited for: the work goes on without this command. */
+function unlessPassing(error: unknown): null {
+  if (error instanceof LockstepError && error.retryable) return null;
+  throw error;
+}
+
+function whyWithoutReport(state: Exclude<IngestState, { kind: 'running' }>, { name }: Registered): LockstepError {
+  if (state.kind === 'failed') return state.error;
+  return new LockstepError('LS-INGEST-UNKNOWN', `ingest ${name} was ended before it had a result; call again to go on`);
+}

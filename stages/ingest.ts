@@ -1,0 +1,266 @@
+/**
+ * Loads the files of an ingest: chunk by chunk into MySQL in the order of the files, and many chunks at a time from there
+ * into the stores. What is in stands in MySQL, in the transaction that brought it; so this may end anywhere and begin again.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../core/config.js';
+import type { Definition } from '../core/definition.js';
+import { LockstepError } from '../core/errors.js';
+import { beginning, type ContentCheck, type FileChunk, type IngestPlan, type ReadChunks } from '../core/ingest.js';
+import { restMs } from '../core/ingestPace.js';
+import type { IngestProgress } from '../core/ingestReport.js';
+import { tableTopic } from '../core/names.js';
+import type { LoadOutcome } from '../core/outcome.js';
+import type { Store } from '../core/store.js';
+import type { Mysql, Session } from '../stores/mysql/connection.js';
+import { readCounts, readNextPoint, readOpenChunks } from '../stores/mysql/ingestChunks.js';
+import { keysCondition, readImages } from '../stores/mysql/ingestImages.js';
+import { raiseIngestEpoch, readIngest, type Ingest } from '../stores/mysql/ingests.js';
+import { insertMarker } from '../stores/mysql/markers.js';
+import { readCapturedTables } from '../stores/mysql/state.js';
+import { readTraits } from '../stores/mysql/tableTraits.js';
+import { randomUUID } from 'node:crypto';
+import { bringIn, IngestTaken, type Brought, type ChunkContext } from './ingestChunk.js';
+import { DirectWriter } from './ingestLane.js';
+import { carryDirectly, carryThroughLog, land, Stopped, type Carry, type LandingContext } from './ingestLanding.js';
+import { Landings } from './ingestLandings.js';
+import { MarkerWatch } from './ingestMarkers.js';
+import { rowsContext } from './ingestRows.js';
+import { IngestMeter } from './ingestMeter.js';
+
+export interface IngestDeps {
+  readonly config: Config;
+  readonly mysql: Mysql;
+  readonly stores: readonly Store[];
+  readonly readChunks: ReadChunks;
+  readonly contentOf: (plan: IngestPlan) => ContentCheck;
+  /** As triggers and copies see the table. */
+  readonly definitionOf: (table: string) => Promise<Definition>;
+}
+
+export interface IngestHooks {
+  beat(): void;
+  trouble(error: LockstepError | null): void;
+  progress(progress: IngestProgress): void;
+}
+
+export interface LoadRequest {
+  /** Without it, only what is in MySQL is brought into the stores. */
+  readonly readOn: boolean;
+  readonly sliceMs: number;
+}
+
+/** What is under way at an abort gets this long to land; what does not is landed by whoever goes on. */
+const graceMs = 3_000;
+
+/** One chunk as it goes into MySQL for the log road: its marker is drawn before its transaction. */
+interface Road {
+  carryOf(marker: string | null, fresh: boolean): Carry;
+  readonly markers: MarkerWatch | null;
+}
+
+export async function loadFiles(
+  deps: IngestDeps,
+  name: string,
+  how: LoadRequest,
+  signal: AbortSignal,
+  hooks: IngestHooks,
+): Promise<LoadOutcome> {
+  const ingest = await takeIngest(deps, name);
+  const giveUp = new AbortController();
+  const grace = (): void => void sleep(graceMs, undefined, { ref: false }).then(() => giveUp.abort());
+  signal.addEventListener('abort', grace, { once: true });
+  const session = await deps.mysql.session({ sqlMode: ingestMode, idleInTransaction: 5 });
+  try {
+    return await new Loading(deps, ingest, session, how, signal, giveUp.signal, hooks).run();
+  } catch (error) {
+    if (error instanceof IngestTaken || error instanceof Stopped) return { kind: 'stopped' };
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', grace);
+    giveUp.abort();
+    session.destroy();
+  }
+}
+
+/** A number 0 in the file is 0, and dates are what the file says. */
+const ingestMode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO';
+
+async function takeIngest({ mysql }: IngestDeps, name: string): Promise<Ingest> {
+  const { stateDatabase } = mysql.config;
+  const ingest = await readIngest(mysql, stateDatabase, name);
+  if (ingest === null) throw new LockstepError('LS-INGEST-UNKNOWN', `there is no ingest ${name}`);
+  return { ...ingest, epoch: await raiseIngestEpoch(mysql, stateDatabase, ingest.id) };
+}
+
+class Loading {
+  readonly #deps: IngestDeps;
+  readonly #ingest: Ingest;
+  readonly #session: Session;
+  readonly #how: LoadRequest;
+  readonly #signal: AbortSignal;
+  readonly #giveUp: AbortSignal;
+  readonly #hooks: IngestHooks;
+  readonly #stateDatabase: string;
+
+  constructor(
+    deps: IngestDeps,
+    ingest: Ingest,
+    session: Session,
+    how: LoadRequest,
+    signal: AbortSignal,
+    giveUp: AbortSignal,
+    hooks: IngestHooks,
+  ) {
+    this.#deps = deps;
+    this.#ingest = ingest;
+    this.#session = session;
+    this.#how = how;
+    this.#signal = signal;
+    this.#giveUp = giveUp;
+    this.#hooks = hooks;
+    this.#stateDatabase = deps.mysql.config.stateDatabase;
+  }
+
+  async run(): Promise<LoadOutcome> {
+    const { mysql, config, stores } = this.#deps;
+    const definition = await this.#deps.definitionOf(this.#ingest.table);
+    const plan = { ...this.#ingest.plan, definition };
+    const landing: LandingContext = { config, mysql, definition, stores, signal: this.#giveUp };
+    const road = await this.#openRoad(landing);
+    const counts = await readCounts(mysql, this.#stateDatabase, this.#ingest.id);
+    const meter = new IngestMeter(this.#deps, this.#ingest, counts, road.markers, this.#hooks);
+    await meter.begin();
+    const landings = new Landings(mysql, this.#stateDatabase, this.#ingest.id, meter);
+    try {
+      await this.#landLeftOver(landing, road, landings);
+      const outcome: LoadOutcome = this.#how.readOn
+        ? await this.#loadChunks(plan, landing, road, landings, meter)
+        : { kind: 'loaded' };
+      await landings.drain();
+      return outcome;
+    } finally {
+      await landings.settle();
+      await meter.end();
+    }
+  }
+
+  async #openRoad(landing: LandingContext): Promise<Road> {
+    const { config, stores, mysql } = this.#deps;
+    if (this.#ingest.road === 'direct') {
+      const writers = await Promise.all(stores.map((store) => DirectWriter.open(store, this.#ingest.id)));
+      return { markers: null, carryOf: (_, fresh) => carryDirectly(landing, writers, fresh) };
+    }
+    const captured = (await readCapturedTables(mysql, this.#stateDatabase)).find(
+      ({ name }) => name === this.#ingest.table,
+    );
+    if (captured === undefined) {
+      throw new LockstepError('LS-TABLE-UNKNOWN', `table ${this.#ingest.table} is not captured any more`);
+    }
+    const { table, database } = landing.definition;
+    const markers = new MarkerWatch({
+      mysql,
+      stateDatabase: this.#stateDatabase,
+      stores,
+      shards: config.apply.shards,
+      topic: tableTopic(config.kafka.topicPrefix, database, table),
+      signal: this.#giveUp,
+      trouble: (error) => this.#hooks.trouble(error),
+    });
+    const scope = { ...landing, stateDatabase: this.#stateDatabase, tableId: captured.id };
+    return { markers, carryOf: (marker) => carryThroughLog(scope, markers, marker) };
+  }
+
+  /** Chunks that are in MySQL and of which nobody knows whether they are in the stores. */
+  async #landLeftOver(landing: LandingContext, road: Road, landings: Landings): Promise<void> {
+    const { mysql } = this.#deps;
+    for (;;) {
+      const open = await readOpenChunks(mysql, this.#stateDatabase, this.#ingest.id, 8);
+      if (open.length === 0 || this.#signal.aborted) return;
+      for (const { number, accepted, keys } of open) {
+        this.#hooks.beat();
+        const images = await readImages(mysql, landing.definition, keysCondition(landing.definition, keys));
+        landings.add(images.length, land(landing, { number, accepted, images }, road.carryOf(null, false)));
+      }
+      await landings.drain();
+    }
+  }
+
+  async #loadChunks(
+    plan: IngestPlan,
+    landing: LandingContext,
+    road: Road,
+    landings: Landings,
+    meter: IngestMeter,
+  ): Promise<LoadOutcome> {
+    const { mysql, readChunks, contentOf } = this.#deps;
+    const { options } = this.#ingest;
+    const found = await readNextPoint(mysql, this.#stateDatabase, this.#ingest.id);
+    if (tooManyRejects()) return { kind: 'too-many-rejects' };
+    if (found === null || plan.records === 0) return { kind: 'loaded' };
+    let marker: string | null = null;
+    const context: ChunkContext = {
+      session: this.#session,
+      stateDatabase: this.#stateDatabase,
+      ingest: this.#ingest,
+      rows: rowsContext(plan, options.mode, await readTraits(mysql, plan.definition.database, plan.definition.table)),
+      content: contentOf(plan),
+      signal: this.#signal,
+      beat: () => this.#hooks.beat(),
+      beforeCommit: async (queries) => {
+        if (road.markers === null) return;
+        marker = randomUUID();
+        await insertMarker(queries, this.#stateDatabase, marker);
+      },
+    };
+    const endsAt = performance.now() + this.#how.sliceMs;
+    for await (const chunk of ahead(readChunks(plan, found === 'first' ? beginning : found, this.#signal))) {
+      if (this.#signal.aborted) return { kind: 'stopped' };
+      await landings.below(meter.pace.chunksAtOnce);
+      const began = performance.now();
+      marker = null;
+      meter.working(true);
+      const brought: Brought = await bringIn(context, chunk);
+      meter.working(false);
+      meter.brought(brought);
+      if (brought.images.length > 0) {
+        landings.add(brought.images.length, land(landing, brought, road.carryOf(marker, options.mode === 'insert')));
+      }
+      if (tooManyRejects()) return { kind: 'too-many-rejects' };
+      if (chunk.next === null) return { kind: 'loaded' };
+      if (performance.now() > endsAt) return { kind: 'more' };
+      await this.#rest(restMs(meter.pace, performance.now() - began));
+    }
+    return this.#signal.aborted ? { kind: 'stopped' } : { kind: 'loaded' };
+
+    function tooManyRejects(): boolean {
+      return options.maxRejects !== null && meter.counts.rejected > options.maxRejects;
+    }
+  }
+
+  async #rest(ms: number): Promise<void> {
+    const until = performance.now() + ms;
+    for (let left = ms; left > 1 && !this.#signal.aborted; left = until - performance.now()) {
+      this.#hooks.beat();
+      await sleep(Math.min(left, 100));
+    }
+  }
+}
+
+/** The next chunk is read while MySQL works on this one. */
+async function* ahead(chunks: AsyncIterable<FileChunk>): AsyncIterable<FileChunk> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  let next = iterator.next();
+  try {
+    for (;;) {
+      const result: IteratorResult<FileChunk, unknown> = await next;
+      if (result.done === true) return;
+      next = iterator.next();
+      // A failure to read shows when its chunk's turn comes; until then it must not count as unhandled.
+      next.catch(() => undefined);
+      yield result.value;
+    }
+  } finally {
+    await iterator.return?.();
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * One chunk as one transaction: its rows, read back as MySQL holds them, and the chunk's entry, which alone decides
+ * whether they are in. It is conditional on the ingest's epoch, so a process that was taken over writes nothing.
+ */
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LockstepError } from '../core/errors.js';
+import type { ContentCheck, FileChunk, Reject } from '../core/ingest.js';
+import { keyToken } from '../core/ingestKey.js';
+import type { SourceRow } from '../core/store.js';
+import type { Queries, Session } from '../stores/mysql/connection.js';
+import { addChunk, type ChunkEntry, type RowKeys } from '../stores/mysql/ingestChunks.js';
+import { readImages, tuplesCondition } from '../stores/mysql/ingestImages.js';
+import { ownsIngest, type Ingest } from '../stores/mysql/ingests.js';
+import { quoteName } from '../stores/mysql/quote.js';
+import { isPassing } from './copyState.js';
+import { keyTuples, writeRows, type Accepted, type RowsContext, type RowsIn } from './ingestRows.js';
+
+export interface ChunkContext {
+  readonly session: Session;
+  readonly stateDatabase: string;
+  readonly ingest: Pick<Ingest, 'id' | 'epoch'>;
+  readonly rows: RowsContext;
+  readonly content: ContentCheck;
+  readonly signal: AbortSignal;
+  beat(): void;
+  /** What else belongs into the chunk's transaction: the log road's marker. */
+  beforeCommit(queries: Queries): Promise<void>;
+}
+
+export interface Brought {
+  readonly number: number;
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly altered: number;
+  readonly bytes: number;
+  readonly keys: RowKeys;
+  /** The rows as MySQL holds them. */
+  readonly images: readonly SourceRow[];
+}
+
+/** Another process has taken the ingest over. */
+export class IngestTaken extends Error {
+  override readonly name = 'IngestTaken';
+}
+
+/** Tries again while somebody holds a lock; a lost connection is for the caller, who looks whether the chunk is in. */
+export async function bringIn(context: ChunkContext, chunk: FileChunk): Promise<Brought> {
+  for (let attempt = 0; ; attempt++) {
+    context.beat();
+    try {
+      return await context.session.transaction((queries) => bring(queries, context, chunk));
+    } catch (error) {
+      if (!isPassing(error) || context.signal.aborted) throw error;
+      await sleep(Math.min(500, 20 * 2 ** attempt));
+    }
+  }
+}
+
+async function bring(queries: Queries, context: ChunkContext, chunk: FileChunk): Promise<Brought> {
+  const { stateDatabase, ingest } = context;
+  if (!(await ownsIngest(queries, stateDatabase, ingest))) throw new IngestTaken();
+  const rowsIn = await writeRows(queries, context.rows, chunk.rows);
+  context.beat();
+  const images = rowsIn.accepted.length === 0 ? [] : await readBack(queries, context.rows, rowsIn.accepted);
+  const { altered, digest } = await check(queries, context, rowsIn, images);
+  const entry: ChunkEntry = {
+    number: chunk.from.chunk,
+    accepted: rowsIn.accepted.length,
+    altered,
+    bytes: chunk.bytes,
+    digest,
+    keys: keysOf(context.rows, images),
+    next: chunk.next,
+    rejects: rejectsOf(chunk, rowsIn),
+  };
+  await addChunk(queries, stateDatabase, ingest.id, entry);
+  if (images.length > 0) await context.beforeCommit(queries);
+  return { ...entry, rejected: entry.rejects.length, images };
+}
+
+async function readBack(queries: Queries, rows: RowsContext, accepted: readonly Accepted[]): Promise<SourceRow[]> {
+  const span = numberSpan(rows, accepted);
+  const condition =
+    span === null
+      ? tuplesCondition(rows.definition, keyTuples(rows, accepted))
+      : `t.${quoteName(rows.definition.key[0] ?? '')} BETWEEN ${span.from} AND ${span.to}`;
+  return await readImages(queries, rows.definition, condition);
+}
+
+const integers = /^(?:tinyint|smallint|mediumint|int|bigint)$/;
+
+/** A single integer key whose values follow each other without a gap is read as one range of the index. */
+function numberSpan(
+  { definition, columns }: RowsContext,
+  accepted: readonly Accepted[],
+): { readonly from: string; readonly to: string } | null {
+  const [name, second] = definition.key;
+  const column = definition.columns.find((c) => c.name === name);
+  if (name === undefined || second !== undefined || column === undefined || !integers.test(column.type)) return null;
+  const place = columns.indexOf(name);
+  let [from, to] = [Infinity, -Infinity];
+  for (const { row, generated } of accepted) {
+    const value = Number(row.values[place] ?? generated);
+    if (!Number.isSafeInteger(value)) return null;
+    if (value < from) from = value;
+    if (value > to) to = value;
+  }
+  return to - from + 1 === accepted.length ? { from: String(from), to: String(to) } : null;
+}
+
+/** Every accepted row must lie under its key, and say what the file says. */
+async function check(
+  queries: Queries,
+  context: ChunkContext,
+  { accepted }: RowsIn,
+  images: readonly SourceRow[],
+): Promise<{ readonly altered: number; readonly digest: Buffer }> {
+  const { rows, content } = context;
+  const { definition } = rows;
+  const byToken = new Map(images.map((image) => [keyToken(definition, image.key), image]));
+  const hash = createHash('sha256');
+  const last = new Map<SourceRow, { readonly one: Accepted; readonly expected: string }>();
+  const lost: Accepted[] = [];
+  for (const one of accepted) {
+    const expected = content.expected(one.row);
+    hash.update(expected).update('\n');
+    const image = byToken.get(rows.token(one.row, one.generated) ?? '');
+    if (image === undefined) lost.push(one);
+    else last.set(image, { one, expected });
+  }
+  if (lost.length > 0) await refuseMovedKeys(queries, rows, lost);
+  let altered = 0;
+  for (const [image, { one, expected }] of last) if (content.stored(one.row, image.row) !== expected) altered++;
+  return { altered, digest: hash.digest() };
+}
+
+/**
+ * A row that is not there under its own spelling: where rows are merged, a later one of the chunk with an equal key may have
+ * taken its place. Else a trigger gave it another key, under which it could not be found again after a crash.
+ */
+async function refuseMovedKeys(queries: Queries, rows: RowsContext, lost: readonly Accepted[]): Promise<void> {
+  const found =
+    rows.mode === 'insert'
+      ? []
+      : await Promise.all(
+          lost.map(async (one) =>
+            readImages(queries, rows.definition, tuplesCondition(rows.definition, keyTuples(rows, [one]))),
+          ),
+        );
+  if (found.length > 0 && found.every((images) => images.length === 1)) return;
+  throw new LockstepError(
+    'LS-INGEST-KEYS',
+    `rows of ${rows.definition.table} do not lie under the keys that the file gives them`,
+    { details: { table: rows.definition.table } },
+  );
+}
+
+function keysOf({ definition }: RowsContext, images: readonly SourceRow[]): RowKeys {
+  const [name, second] = definition.key;
+  const column = definition.columns.find((c) => c.name === name);
+  if (name !== undefined && second === undefined && column !== undefined && integers.test(column.type)) {
+    const numbers = images.map(({ key }) => Number(keyToken(definition, key).slice(0, -1)));
+    const [from, to] = [Math.min(...numbers), Math.max(...numbers)];
+    if (to - from + 1 === numbers.length && numbers.every(Number.isSafeInteger)) {
+      return { kind: 'numbers', column: name, from: String(from), to: String(to) };
+    }
+  }
+  return { kind: 'texts', texts: images.map(({ key }) => key.toString('utf8')) };
+}
+
+/** In the order of the file. */
+function rejectsOf(chunk: FileChunk, { refused }: RowsIn): (Reject & { readonly file: number })[] {
+  const { file } = chunk.from;
+  const byMysql = refused.map(({ row, fault }) => ({ ...fault, file, line: row.line, raw: chunk.raw(row.line) }));
+  return [...chunk.rejects.map((reject) => ({ ...reject, file })), ...byMysql].toSorted((a, b) => a.line - b.line);
+}

@@ -1,0 +1,58 @@
+/** Which failures of MySQL are one row's own: that row is rejected, with the reason, and the others go in. Pure. */
+import { LockstepError } from '../core/errors.js';
+import type { Reject } from '../core/ingest.js';
+import { errorNumber } from '../stores/mysql/failure.js';
+
+export type RowFault = Pick<Reject, 'reason' | 'column' | 'detail'>;
+
+/** Statements that no row could have saved: unknown table or column, syntax, a packet that is too large, read only. */
+const structural = new Set([
+  0, 1046, 1054, 1064, 1136, 1146, 1153, 1192, 1223, 1290, 1305, 1449, 1665, 1792, 3024, 3100,
+]);
+
+/** Null for a failure that says nothing of a row. */
+export function rowFault(error: unknown): RowFault | null {
+  if (!(error instanceof LockstepError) || error.code !== 'LS-MYSQL-STATEMENT') return null;
+  const errno = errorNumber(error);
+  if (structural.has(errno)) return null;
+  const named = (what: 'index' | 'constraint' | 'column'): string | null => {
+    const name = error.details[what];
+    return typeof name === 'string' ? name : null;
+  };
+  const column = named('column');
+  switch (errno) {
+    case 1062:
+    case 1586:
+      return { reason: 'duplicate', column: null, detail: named('index') };
+    case 1216:
+    case 1452:
+      return { reason: 'foreign-key', column: null, detail: named('constraint') };
+    case 3819:
+      return { reason: 'check', column: null, detail: named('constraint') };
+    case 1048:
+    case 1263:
+      return { reason: 'null', column, detail: null };
+    case 1364:
+      return { reason: 'missing', column, detail: null };
+    case 1264:
+    case 1690:
+      return { reason: 'range', column, detail: null };
+    case 1406:
+      return { reason: 'length', column, detail: null };
+    case 1265:
+    case 1292:
+    case 1366:
+    case 1411:
+    case 1416:
+    case 3140:
+      return { reason: 'type', column, detail: null };
+    default:
+      // What a trigger signals; MySQL's text is for the reject file, and never leaves MySQL but for that.
+      return { reason: 'refused', column, detail: error.message.replace(/^MySQL at [^ ]+: /, '').slice(0, 1000) };
+  }
+}
+
+/** The row's key is taken; any other index is another row's business. */
+export function isTakenKey(error: unknown): boolean {
+  return error instanceof LockstepError && errorNumber(error) === 1062 && error.details['index'] === 'PRIMARY';
+}

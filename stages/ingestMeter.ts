@@ -1,0 +1,159 @@
+/**
+ * Counts what an ingest does, sets its pace, and tells those who watch. The progress it writes is itself a transaction of
+ * one row with its commit: how long that takes shows what an application feels.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LockstepError } from '../core/errors.js';
+import { firstPace, nextPace, type Pace } from '../core/ingestPace.js';
+import type { IngestCounts, IngestProgress } from '../core/ingestReport.js';
+import { writeProgress, type Landed } from '../stores/mysql/ingestChunks.js';
+import type { Mysql } from '../stores/mysql/connection.js';
+import type { Ingest } from '../stores/mysql/ingests.js';
+import { readThreadsRunning } from '../stores/mysql/pressure.js';
+import type { IngestHooks } from './ingest.js';
+import type { Brought } from './ingestChunk.js';
+import type { MarkerWatch } from './ingestMarkers.js';
+
+const tickMs = 150;
+const probesAtRest = 15;
+/** Rates count over this long. */
+const windowMs = 5_000;
+
+export class IngestMeter {
+  readonly #mysql: Mysql;
+  readonly #ingest: Ingest;
+  readonly #markers: MarkerWatch | null;
+  readonly #hooks: IngestHooks;
+  readonly #landing = new Set<{ readonly since: number }>();
+  readonly #samples: { readonly at: number; readonly rows: number }[] = [];
+  readonly #ended = new AbortController();
+  #working = false;
+  #atRestMs = 0;
+  #trouble: string | null = null;
+  #ticking: Promise<void> = Promise.resolve();
+  counts: IngestCounts;
+  pace: Pace = firstPace;
+
+  constructor(
+    { mysql }: { readonly mysql: Mysql },
+    ingest: Ingest,
+    counts: IngestCounts,
+    markers: MarkerWatch | null,
+    hooks: IngestHooks,
+  ) {
+    this.#mysql = mysql;
+    this.#ingest = ingest;
+    this.#markers = markers;
+    this.#hooks = hooks;
+    this.counts = counts;
+  }
+
+  async begin(): Promise<void> {
+    const times: number[] = [];
+    for (let i = 0; i < probesAtRest; i++) times.push(await this.#probe());
+    this.#atRestMs = times.toSorted((a, b) => a - b)[Math.floor(probesAtRest * 0.7)] ?? 0;
+    this.#ticking = this.#tick();
+  }
+
+  async end(): Promise<void> {
+    this.#ended.abort();
+    await this.#ticking;
+  }
+
+  working(now: boolean): void {
+    this.#working = now;
+  }
+
+  brought({ accepted, rejected, altered, bytes }: Brought): void {
+    const { counts } = this;
+    this.counts = {
+      ...counts,
+      chunks: counts.chunks + 1,
+      accepted: counts.accepted + accepted,
+      rejected: counts.rejected + rejected,
+      altered: counts.altered + altered,
+      bytes: counts.bytes + bytes,
+      landed: counts.landed + (accepted === 0 ? 1 : 0),
+    };
+  }
+
+  landed({ changed, parked }: Landed, _rows: number): void {
+    const { counts } = this;
+    this.counts = {
+      ...counts,
+      landed: counts.landed + 1,
+      changed: counts.changed + changed,
+      parked: counts.parked + parked,
+    };
+  }
+
+  landingBegins(): { readonly since: number } {
+    const landing = { since: performance.now() };
+    this.#landing.add(landing);
+    return landing;
+  }
+
+  landingEnds(landing: { readonly since: number }): void {
+    this.#landing.delete(landing);
+  }
+
+  async #tick(): Promise<void> {
+    while (!this.#ended.signal.aborted) {
+      this.#hooks.beat();
+      try {
+        await this.#look();
+        this.#trouble = null;
+      } catch (error) {
+        // Whoever loads meets the same failure, and decides.
+        if (!(error instanceof LockstepError)) throw error;
+        this.#trouble = `${error.code}: ${error.message}`;
+      }
+      await sleep(tickMs, undefined, { signal: this.#ended.signal }).catch(() => undefined);
+    }
+    await this.#probe().catch(() => undefined);
+  }
+
+  async #look(): Promise<void> {
+    const commitMs = await this.#probe();
+    const running = await readThreadsRunning(this.#mysql);
+    // The one that asks, the one that loads, and what capture and apply do for the log road.
+    const own = 1 + (this.#working ? 1 : 0) + (this.#markers === null ? 0 : 1);
+    const [oldest] = this.#landing;
+    const landingMs = oldest === undefined ? 0 : performance.now() - oldest.since;
+    this.pace = nextPace(this.pace, { commitMs, others: Math.max(0, running - own), landingMs }, this.#atRestMs);
+  }
+
+  async #probe(): Promise<number> {
+    const progress = this.progress();
+    const began = performance.now();
+    await writeProgress(this.#mysql, this.#mysql.config.stateDatabase, this.#ingest.id, progress);
+    const took = performance.now() - began;
+    this.#hooks.progress(progress);
+    return took;
+  }
+
+  progress(): IngestProgress {
+    const { plan, road } = this.#ingest;
+    const now = performance.now();
+    const rows = this.counts.accepted + this.counts.rejected;
+    this.#samples.push({ at: now, rows });
+    while (this.#samples.length > 2 && (this.#samples[0]?.at ?? now) < now - windowMs) this.#samples.shift();
+    const first = this.#samples[0];
+    const rate = first === undefined || now - first.at < 200 ? 0 : ((rows - first.rows) / (now - first.at)) * 1000;
+    const left = Math.max(0, plan.records - rows);
+    return {
+      ...this.counts,
+      phase: 'loading',
+      road,
+      records: plan.records,
+      contentBytes: plan.files.reduce((sum, file) => sum + file.contentBytes, 0),
+      inFlight: this.#landing.size,
+      rowsPerSecond: Math.round(rate),
+      percent: plan.records === 0 ? 100 : Math.min(100, (100 * rows) / plan.records),
+      secondsLeft: rate < 1 ? null : Math.ceil(left / rate),
+      paused: false,
+      slowedBy: this.pace.slowedBy,
+      trouble: this.#trouble,
+    };
+  }
+}
