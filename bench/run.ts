@@ -11,11 +11,13 @@ import type { Stack } from '../temporal-compose/stack.js';
 import { median, withBench } from './harness.js';
 import type { Measurement, Scenario } from './harness.js';
 import { catchUp, catchUpSeparated } from './scenarios/catchUp.js';
+import { codec } from './scenarios/codec.js';
 import { latency1500, latency200 } from './scenarios/latency.js';
 import { liveInserts, liveUpdates } from './scenarios/live.js';
 import { idle, restart, snapshot, stoppedStore } from './scenarios/rest.js';
 
 const scenarios: readonly Scenario[] = [
+  codec,
   catchUp,
   catchUpSeparated,
   liveInserts,

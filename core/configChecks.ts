@@ -14,7 +14,9 @@ export function checkOverrides(
   return [
     ...unknownOverrides(config, tables),
     ...idlePatterns(config, tables),
-    ...(config.mongo === null ? [] : sharedCollections(config, captured)),
+    ...(config.mongo === null
+      ? []
+      : [...sharedCollections(config, captured), ...longNamespaces(config, config.mongo.database, captured)]),
   ];
 }
 
@@ -54,6 +56,19 @@ function sharedCollections(config: Pick<Config, 'overrides'>, captured: readonly
     }
   }
   return mistakes;
+}
+
+/** MongoDB's limit of a database's and a collection's name together. */
+const longestNamespace = 255;
+
+function longNamespaces(config: Pick<Config, 'overrides'>, database: string, captured: readonly string[]): Mistake[] {
+  return captured.flatMap((table) => {
+    const collection = config.overrides[table]?.mongo?.collection ?? collectionName(table);
+    const bytes = Buffer.byteLength(`${database}.${collection}`);
+    if (bytes <= longestNamespace) return [];
+    const problem = `has ${bytes} bytes with its database; allowed: ${longestNamespace} together, so give a shorter one`;
+    return [{ path: `overrides.${table}.mongo.collection`, problem }];
+  });
 }
 
 function some(tables: readonly string[]): string {

@@ -1,15 +1,31 @@
 /**
- * Every name that lockstep gives to a thing outside MySQL. Two different tables or keys never get the same name:
- * the escapes are injective.
+ * Every name that lockstep gives to a thing outside MySQL. Two different tables or keys never get the same name: the escapes
+ * of topics and Redis keys are injective; where MongoDB's are not (`a$` and `a-0024`), `checkOverrides` and `leftOut` refuse.
  */
+import { createHash } from 'node:crypto';
+
+/** Kafka's own limit. */
+const longestTopic = 249;
+/** A namespace has at most 255 bytes, the database's name 62 of them. 64 letters of three bytes still stand as they are. */
+const longestCollection = 192;
 
 /** A character outside letters, digits and `_` becomes `-` and the four hex digits of its UTF-16 code unit. */
 export function topicPart(name: string): string {
   return name.replaceAll(/[^A-Za-z0-9_]/g, (c) => `-${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
+/** 64 letters that Kafka does not allow would make more than it takes: such a name ends in a digest of the whole. */
 export function tableTopic(prefix: string, database: string, table: string): string {
-  return `${prefix}.${topicPart(database)}.${topicPart(table)}`;
+  return atMost(longestTopic, `${prefix}.${topicPart(database)}.${topicPart(table)}`);
+}
+
+/** Too long: its beginning, and 16 hex digits that stand for all of it. */
+function atMost(bytes: number, name: string): string {
+  if (Buffer.byteLength(name) <= bytes) return name;
+  const digest = createHash('sha256').update(name).digest('hex').slice(0, 16);
+  let kept = name;
+  while (Buffer.byteLength(kept) > bytes - digest.length - 1) kept = kept.slice(0, -1);
+  return `${kept}-${digest}`;
 }
 
 export type OwnTopic = 'state' | 'definitions' | 'schema' | 'parked';
@@ -22,7 +38,10 @@ export function ownTopic(prefix: string, topic: OwnTopic): string {
 /** MongoDB forbids `$` in collection names and reserves a leading `system.`. */
 export function collectionName(table: string): string {
   const escaped = escapeDollar(table);
-  return escaped.startsWith('system.') ? `system-002e${escaped.slice('system.'.length)}` : escaped;
+  return atMost(
+    longestCollection,
+    escaped.startsWith('system.') ? `system-002e${escaped.slice('system.'.length)}` : escaped,
+  );
 }
 
 /** Field names inside a composite `_id`, where MongoDB forbids a leading `$`. */

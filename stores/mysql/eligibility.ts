@@ -1,6 +1,7 @@
 /** Which tables lockstep captures. One that it leaves out is named with the reason, never silently. */
-import type { Definition } from '../../core/definition.js';
+import { keyColumns, type Definition } from '../../core/definition.js';
 import { takesTable, type TableFilter } from '../../core/glob.js';
+import { idFieldName } from '../../core/names.js';
 
 export type LeftOutReason =
   | 'excluded'
@@ -9,7 +10,9 @@ export type LeftOutReason =
   | 'ghost-table'
   | 'column-named-id'
   /** Another table lands in its collection. */
-  | 'collection-taken';
+  | 'collection-taken'
+  /** Two rows could come to lie under one key. */
+  | 'ambiguous-key';
 
 export interface LeftOut {
   readonly table: string;
@@ -47,6 +50,24 @@ export function leftOut(facts: TableFacts, filter: TableFilter): LeftOut | null 
   }
   if (columns.some((c) => c.name === '_id') && !(key.length === 1 && key[0] === '_id')) {
     return because('column-named-id', 'a column is named `_id`, which is MongoDB’s name for the key; rename it');
+  }
+  const ambiguity = ambiguousKey(facts.definition);
+  return ambiguity === null ? null : because('ambiguous-key', ambiguity);
+}
+
+/** Why two rows could come to lie under one key; null where they cannot. */
+function ambiguousKey(definition: Definition): string | null {
+  const columns = keyColumns(definition);
+  const blank = columns.find(({ type, members }) => (type === 'enum' || type === 'set') && members.includes(''));
+  if (blank !== undefined) {
+    const other = blank.type === 'enum' ? 'the error value' : 'the empty set';
+    return `its key column ${blank.name} has the member '', which reads like ${other}: two keys would be one`;
+  }
+  const taken = new Map<string, string>();
+  for (const { name } of columns) {
+    const other = taken.get(idFieldName(name));
+    if (other !== undefined) return `its key columns ${other} and ${name} have one name in MongoDB; rename one`;
+    taken.set(idFieldName(name), name);
   }
   return null;
 }

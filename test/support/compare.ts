@@ -7,7 +7,7 @@ import { MongoClient } from 'mongodb';
 import type { Document } from 'mongodb';
 import { actualBson, canonicalBson, canonicalField, expectedBson, expectedField, expectedJson } from './expected.js';
 import { canonicalRow, canonicalRowJson, connectSource, expectedId, keyOf, readRows, readTables } from './source.js';
-import type { SourceRow, SourceTable } from './source.js';
+import type { ChosenForms, SourceRow, SourceTable } from './source.js';
 
 export interface CompareTargets {
   readonly mysql: { readonly uri: string; readonly database: string };
@@ -15,6 +15,7 @@ export interface CompareTargets {
   readonly redis: { readonly uri: string; readonly keyPrefix: string; readonly hashTables?: readonly string[] } | null;
   /** Tables that the pipeline leaves out; tables without a primary key are left out by themselves. */
   readonly exclude?: readonly string[];
+  readonly forms?: ChosenForms;
 }
 
 export interface Difference {
@@ -42,7 +43,7 @@ export async function compareStores(targets: CompareTargets): Promise<TableCompa
   const mongo = targets.mongo === null ? null : await MongoClient.connect(targets.mongo.uri);
   const redis = targets.redis === null ? null : new Redis(targets.redis.uri, { lazyConnect: false });
   try {
-    const tables = await readTables(mysql, targets.mysql.database, targets.exclude ?? []);
+    const tables = await readTables(mysql, targets.mysql.database, targets.exclude ?? [], targets.forms);
     const redisKeys = redis === null ? [] : await scanKeys(redis, targets.redis?.keyPrefix ?? '');
     const comparisons: TableComparison[] = [];
     const claimed = new Set<string>();

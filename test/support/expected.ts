@@ -13,6 +13,8 @@ export interface SourceColumn {
   readonly columnType: string;
   readonly precision: number;
   readonly fsp: number;
+  /** The setting under which the column has another form than its type's own. */
+  readonly form?: 'int64' | 'json' | 'datetime' | 'boolean';
 }
 
 /** Bytes of the text protocol; FLOAT arrives as the exact number from the binary protocol. */
@@ -37,8 +39,20 @@ const maxLong = 2n ** 63n - 1n;
 /** The value as row JSON must show it. */
 export function expectedJson(column: SourceColumn, value: SourceValue): ExactJson {
   if (value === null) return null;
-  const type = column.dataType;
   if (typeof value === 'number') return new ExactNumber(numberText(value));
+  if (column.form === 'json') return value.toString('utf8');
+  const own = ownJson(column, value);
+  return column.form === 'int64' || column.form === 'boolean' ? inOtherForm(column.form, own) : own;
+}
+
+function inOtherForm(form: 'int64' | 'boolean', own: ExactJson): ExactJson {
+  if (!(own instanceof ExactNumber)) throw new Error(`no number under ${form}`);
+  if (form === 'int64') return own.text;
+  return own.text === '1' ? true : own.text === '0' ? false : own;
+}
+
+function ownJson(column: SourceColumn, value: Buffer): ExactJson {
+  const type = column.dataType;
   if (text.has(type) || type === 'set') return value.toString('utf8');
   if (bytes.has(type)) return value.toString('base64');
   if (geometry.has(type)) {
@@ -65,6 +79,8 @@ export function expectedBson(column: SourceColumn, value: SourceValue): string {
   if (value === null) return 'null';
   const type = column.dataType;
   if (typeof value === 'number') return canonicalBson(new Double(value));
+  if (column.form === 'int64' || column.form === 'json') return canonicalBson(expectedJson(column, value) as string);
+  if (column.form === 'datetime') return datetimeAsDate(value.toString());
   if (bytes.has(type)) return canonicalBson(new Binary(value, 0));
   if (geometry.has(type)) {
     const srid = value.readUInt32LE(0);
@@ -95,6 +111,12 @@ function expectedInteger(column: SourceColumn, value: bigint): unknown {
   return value > maxLong ? Decimal128.fromString(value.toString()) : Long.fromBigInt(value);
 }
 
+/** Under `datetime: date`: cut to the millisecond. */
+function datetimeAsDate(shown: string): string {
+  if (!isRealDate(shown)) return canonicalBson(shown);
+  return canonicalBson(new Date(`${shown.replace(' ', 'T').slice(0, 23)}Z`));
+}
+
 /** A BSON value read without promotion. Fields keep their order: a sub-document key is another key in another order. */
 export function canonicalBson(value: unknown): string {
   if (value === null) return 'null';
@@ -119,7 +141,7 @@ export function canonicalBson(value: unknown): string {
 
 /** The actual value of one column in a document, on the same scale as `expectedBson`. */
 export function actualBson(column: SourceColumn, value: unknown): string {
-  if (column.dataType === 'json') return canonicalJson(bsonAsJson(value));
+  if (column.dataType === 'json' && column.form === undefined) return canonicalJson(bsonAsJson(value));
   if (geometry.has(column.dataType) && typeof value === 'object' && value !== null && !(value instanceof Binary)) {
     const { srid, wkb, ...rest } = value as { srid?: unknown; wkb?: unknown };
     if (Object.keys(rest).length > 0) return canonicalBson(value);
@@ -168,12 +190,14 @@ export function keyPartText(column: SourceColumn, value: ExactJson): string {
 
 /** A hash's field on the scale of `canonicalField`. */
 export function expectedField(column: SourceColumn, value: ExactJson): string {
-  return typeof value === 'string' && column.dataType !== 'json' ? value : canonicalMember(column, value);
+  const bare = typeof value === 'string' && (column.dataType !== 'json' || column.form === 'json');
+  return bare ? value : canonicalMember(column, value);
 }
 
 /** The same scale for a text that was read from a hash. */
 export function canonicalField(column: SourceColumn, shown: string): string {
   const type = column.dataType;
+  if (column.form === 'json' || column.form === 'int64' || column.form === 'boolean') return shown;
   if (type === 'json' || type === 'vector' || geometry.has(type)) {
     return canonicalMember(column, parseExact(shown));
   }

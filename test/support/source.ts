@@ -14,6 +14,14 @@ export interface SourceTable {
   readonly key: readonly string[];
 }
 
+/** Settings by table and column: the tests' own account of what the configuration asks for. */
+export type ChosenForms = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>;
+
+function formOf(settings: Readonly<Record<string, string>> | undefined): Pick<SourceColumn, 'form'> {
+  const [setting] = Object.keys(settings ?? {});
+  return setting === undefined ? {} : { form: setting as NonNullable<SourceColumn['form']> };
+}
+
 /** Values of one row by column name. */
 export type SourceRow = ReadonlyMap<string, SourceValue>;
 
@@ -27,6 +35,7 @@ export async function readTables(
   mysql: Connection,
   database: string,
   exclude: readonly string[] = [],
+  forms: ChosenForms = {},
 ): Promise<SourceTable[]> {
   const [columns] = await mysql.query<RowDataPacket[]>(
     `SELECT c.TABLE_NAME t, c.COLUMN_NAME n, c.DATA_TYPE d, c.COLUMN_TYPE ct, c.NUMERIC_PRECISION p, c.DATETIME_PRECISION f
@@ -51,6 +60,7 @@ export async function readTables(
         columnType: String(c['ct']).toLowerCase(),
         precision: Number(c['p'] ?? 0),
         fsp: Number(c['f'] ?? 0),
+        ...formOf(forms[name]?.[String(c['n'])]),
       })),
   }));
 }

@@ -10,6 +10,8 @@ export interface TopicEvent {
   readonly partition: number;
   readonly offset: number;
   readonly key: string;
+  /** The record's value as it lies there; null for a tombstone. */
+  readonly valueText: string | null;
   /** null for a tombstone. */
   readonly envelope: Envelope | null;
   readonly op: string;
@@ -118,6 +120,7 @@ function readEvent(topic: string, partition: number, message: KafkaMessage): Top
     partition,
     offset: Number(message.offset),
     key: message.key?.toString() ?? '',
+    valueText: text,
     envelope: text === null ? null : (JSON.parse(text) as Envelope),
     op,
     seq: Number(seq),

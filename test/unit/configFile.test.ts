@@ -419,4 +419,14 @@ describe('overrides and the tables that exist', () => {
   ])('%s', (_, overrides, tables, paths) => {
     expect(checkOverrides(config(overrides, tables), ['a', 'b', 'customers']).map((m) => m.path)).toEqual(paths);
   });
+
+  it('a name that is too long together with its database', () => {
+    const { mongo, ...rest } = config('{}');
+    const of = (database: string): unknown =>
+      checkOverrides({ ...rest, mongo: mongo && { ...mongo, database } }, ['表'.repeat(64)]).map((m) => m.problem);
+    expect(of('d'.repeat(62))).toEqual([]);
+    expect(of('d'.repeat(63))).toEqual([
+      'has 256 bytes with its database; allowed: 255 together, so give a shorter one',
+    ]);
+  });
 });

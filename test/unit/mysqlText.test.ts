@@ -215,6 +215,21 @@ describe('which tables are captured', () => {
       facts({ columns: [column('_id', 'int'), column('b', 'int')], key: ['_id', 'b'] }),
       'column-named-id',
     ],
+    [
+      'an ENUM key whose error value reads like a member',
+      facts({ columns: [column('e', 'enum', { members: ['', 'a'] })], key: ['e'] }),
+      'ambiguous-key',
+    ],
+    [
+      'such an ENUM beside the key',
+      facts({ columns: [...item.columns, column('e', 'enum', { members: ['', 'a'] })] }),
+      null,
+    ],
+    [
+      'key columns that MongoDB would call the same',
+      facts({ columns: [column('a$', 'int'), column('a-0024', 'int')], key: ['a$', 'a-0024'] }),
+      'ambiguous-key',
+    ],
   ] as const)('%s', ([, table, reason]) => {
     expect(leftOut(table, all)?.reason ?? null).toBe(reason);
   });
