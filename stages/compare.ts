@@ -5,7 +5,7 @@
 import type { Definition } from '../core/definition.js';
 import type { RowVerdict, SourceRow, Store, StoreName, Target } from '../core/store.js';
 import type { Mysql } from '../stores/mysql/connection.js';
-import { atKeyText, keysWithoutRow } from '../stores/mysql/keyLookup.js';
+import { asMysqlPrints, atKeyText, keysWithoutRow } from '../stores/mysql/keyLookup.js';
 import type { Boundary } from '../stores/mysql/keyWalk.js';
 import { readRows } from '../stores/mysql/readRows.js';
 
@@ -81,7 +81,8 @@ export function differenceCount(comparison: TableComparison): number {
 /** A key that is none of this definition's has no row either. */
 async function keysOfNoRow(mysql: Mysql, definition: Definition, keys: readonly string[]): Promise<readonly string[]> {
   const foreign = keys.filter((key) => atKeyText(definition, key) === null);
-  return [...foreign, ...(await keysWithoutRow(mysql, definition, keys))];
+  const printed = await asMysqlPrints(mysql, definition, keys);
+  return [...foreign, ...(await keysWithoutRow(mysql, definition, printed))];
 }
 
 class Tally {

@@ -97,7 +97,7 @@ function isExactDouble(text: Uint8Array, start: number, end: number): boolean {
   const shown = latin1(text, start, end);
   if (end - start <= 16 && !shown.includes('e') && !shown.includes('E')) return true;
   const value = Number(shown);
-  return Number.isFinite(value) && significand(String(Math.abs(value))) === significand(shown.replace('-', ''));
+  return Number.isFinite(value) && significand(String(Math.abs(value))) === significand(shown.replace(/^-/, ''));
 }
 
 /** `123e-2`, `1.23` and `1.230` all become `123e-2`. */

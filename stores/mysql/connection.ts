@@ -86,11 +86,12 @@ export async function openSession(config: MysqlConfig, settings: SessionSettings
   };
 }
 
+/** Dates that no calendar has are keys like any other: without ALLOW_INVALID_DATES a statement cannot even name them. */
 export function sessionSettings(settings: SessionSettings = {}): string {
   const values: readonly (readonly [string, string])[] = [
     ['transaction_isolation', "'READ-COMMITTED'"],
     ['time_zone', "'+00:00'"],
-    ['sql_mode', `'${settings.sqlMode ?? 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'}'`],
+    ['sql_mode', `'${settings.sqlMode ?? 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES'}'`],
     ['lock_wait_timeout', String(settings.lockWaitTimeout ?? 5)],
     ['innodb_lock_wait_timeout', String(settings.rowLockWaitTimeout ?? 1)],
     ['autocommit', '1'],

@@ -100,7 +100,7 @@ function ownJson(column: Column, n: string): string {
     case 'time':
       return `JSON_QUOTE(CONCAT(${n}))`;
     case 'datetime':
-      return `JSON_QUOTE(IF(LEFT(${n},10)=FROM_DAYS(TO_DAYS(${n})),REPLACE(${n},' ','T'),${n}))`;
+      return `JSON_QUOTE(IF(${n}>='0001-01-01' AND LEFT(${n},10)=FROM_DAYS(TO_DAYS(${n})),REPLACE(${n},' ','T'),${n}))`;
     case 'timestamp':
       return (
         `IF(UNIX_TIMESTAMP(${n})=0,JSON_QUOTE(CONCAT(${n})),CONCAT('"',` +

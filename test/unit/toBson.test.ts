@@ -108,6 +108,8 @@ describe('the type table', () => {
     ['JSON double', of('json'), '0.1', 'double 0.1'],
     ['JSON double, −0', of('json'), '-0.0', 'double -0'],
     ['JSON double, large', of('json'), '1e100', 'double 1e+100'],
+    ['JSON double, small', of('json'), '-1.5e-7', 'double -1.5e-7'],
+    ['JSON double, least', of('json'), '5e-324', 'double 5e-324'],
     ['JSON double, 17 digits', of('json'), '0.30000000000000004', 'double 0.30000000000000004'],
     ['JSON decimal, exact', of('json'), '1.50', 'double 1.5'],
     ['JSON decimal, 20 digits', of('json'), '1234567890.0123456789', 'decimal 1234567890.0123456789'],
