@@ -51,12 +51,28 @@ function documentsOf(definition: Definition, rows: readonly SourceRow[]): readon
 
 /** The value of `_id` with its type. The element alone is read, whatever follows it. */
 export function idOf(document: Buffer): unknown {
-  const element = firstElement(document);
+  const id = valueOf(firstElement(document));
+  // An object of JavaScript would put fields such as `10` first: in another order it is another `_id`.
+  const reordered = isFields(id) && Object.keys(id).some((name) => /^\d+$/.test(name));
+  return reordered ? fieldsInOrder(firstElement(document)) : id;
+}
+
+function isFields(id: unknown): id is Readonly<Record<string, unknown>> {
+  return typeof id === 'object' && id !== null && Object.getPrototypeOf(id) === Object.prototype;
+}
+
+/** Of an element that is a sub-document; the driver writes a Map as it stands. */
+function fieldsInOrder(element: Buffer): ReadonlyMap<string, unknown> {
+  const content = element.subarray(element.indexOf(0, 1) + 1);
+  return new Map(elementsOf(content).map(({ name, bytes }) => [name, valueOf(bytes)]));
+}
+
+function valueOf(element: Buffer): unknown {
   const only = Buffer.allocUnsafe(element.length + 5);
   only.writeInt32LE(only.length, 0);
   element.copy(only, 4);
   only[only.length - 1] = 0;
-  return readTyped(only)['_id'];
+  return Object.values(readTyped(only))[0];
 }
 
 async function findById(

@@ -27,12 +27,16 @@ export async function* scanKeys(db: Db, target: Target, definition: Definition):
 function keyOf(definition: Definition, document: Buffer): string {
   const columns = keyColumns(definition);
   const id = idOf(document);
-  const values =
-    columns.length === 1 ? [id] : columns.map((c) => (id as Record<string, unknown> | null)?.[idFieldName(c.name)]);
+  const values = columns.length === 1 ? [id] : columns.map((c) => fieldOf(id, idFieldName(c.name)));
   return keyTextOf(
     definition,
     columns.map((c, i) => partText(c, values[i])),
   );
+}
+
+function fieldOf(id: unknown, name: string): unknown {
+  if (id instanceof Map) return id.get(name);
+  return typeof id === 'object' && id !== null && Object.hasOwn(id, name) ? Reflect.get(id, name) : undefined;
 }
 
 interface Tables {
