@@ -49,6 +49,7 @@ export interface SessionSettings {
   readonly rowLockWaitTimeout?: number;
   /** Seconds after which the server ends a session that idles in a transaction: bounds what a frozen process can hold. */
   readonly idleInTransaction?: number;
+  /** Beside ANSI_QUOTES, which every session has: quoteName relies on it. */
   readonly sqlMode?: string;
 }
 
@@ -91,7 +92,7 @@ export function sessionSettings(settings: SessionSettings = {}): string {
   const values: readonly (readonly [string, string])[] = [
     ['transaction_isolation', "'READ-COMMITTED'"],
     ['time_zone', "'+00:00'"],
-    ['sql_mode', `'${settings.sqlMode ?? 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES'}'`],
+    ['sql_mode', `'ANSI_QUOTES,${settings.sqlMode ?? 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ALLOW_INVALID_DATES'}'`],
     ['lock_wait_timeout', String(settings.lockWaitTimeout ?? 5)],
     ['innodb_lock_wait_timeout', String(settings.rowLockWaitTimeout ?? 1)],
     ['autocommit', '1'],

@@ -2,6 +2,7 @@
 import { keyColumns, type Definition } from '../../core/definition.js';
 import { takesTable, type TableFilter } from '../../core/glob.js';
 import { idFieldName } from '../../core/names.js';
+import { isNameableInTrigger } from './quote.js';
 
 export type LeftOutReason =
   | 'excluded'
@@ -12,7 +13,9 @@ export type LeftOutReason =
   /** Another table lands in its collection. */
   | 'collection-taken'
   /** Two rows could come to lie under one key. */
-  | 'ambiguous-key';
+  | 'ambiguous-key'
+  /** MySQL cannot store a trigger that names the column. */
+  | 'unnameable-column';
 
 export interface LeftOut {
   readonly table: string;
@@ -50,6 +53,13 @@ export function leftOut(facts: TableFacts, filter: TableFilter): LeftOut | null 
   }
   if (columns.some((c) => c.name === '_id') && !(key.length === 1 && key[0] === '_id')) {
     return because('column-named-id', 'a column is named `_id`, which is MongoDB’s name for the key; rename it');
+  }
+  const unnameable = columns.find((c) => !isNameableInTrigger(c.name));
+  if (unnameable !== undefined) {
+    return because(
+      'unnameable-column',
+      `MySQL cannot store a trigger that names its column ${unnameable.name}; rename it`,
+    );
   }
   const ambiguity = ambiguousKey(facts.definition);
   return ambiguity === null ? null : because('ambiguous-key', ambiguity);

@@ -90,7 +90,7 @@ function asEvent(text: string | undefined): TriggerEvent {
   throw new LockstepError('LS-INTERNAL', `a trigger on an unknown event: ${text}`);
 }
 
-/** A session whose CREATE TRIGGER statements are recorded with sql_mode ''. */
+/** A session whose CREATE TRIGGER statements are recorded with `triggerSqlMode`. */
 export function triggerSession(mysql: Mysql): Promise<Session> {
   return mysql.session({ sqlMode: '', lockWaitTimeout: 1 });
 }

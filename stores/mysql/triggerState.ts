@@ -1,5 +1,5 @@
 /** What differs between the triggers that a table should have and those it has. Pure. */
-import { isOurName, writesTo, type Trigger } from './triggers.js';
+import { isOurName, triggerSqlMode, writesTo, type Trigger } from './triggers.js';
 
 /** As information_schema shows it. */
 export interface InstalledTrigger extends Trigger {
@@ -42,7 +42,9 @@ export function compareTriggers(
   const wanted = new Set(expected.map((t) => t.name));
   const stray = ours.filter((t) => !wanted.has(t.name)).map((t) => t.name);
   const covered = new Set(
-    ours.filter((t) => t.sqlMode === '' && t.timing === 'AFTER' && sameTable(t.name, expected)).map((t) => t.event),
+    ours
+      .filter((t) => t.sqlMode === triggerSqlMode && t.timing === 'AFTER' && sameTable(t.name, expected))
+      .map((t) => t.event),
   );
   const gap = altered.length > 0 || missing.some((t) => !covered.has(t.event));
   return { table, missing, altered, stray, gap };
@@ -63,7 +65,7 @@ function matches(expected: Trigger, found: InstalledTrigger): boolean {
     found.timing === 'AFTER' &&
     found.body === expected.body &&
     found.definer === expected.definer &&
-    found.sqlMode === '' &&
+    found.sqlMode === triggerSqlMode &&
     found.characterSet === 'utf8mb4'
   );
 }

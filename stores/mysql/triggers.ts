@@ -1,12 +1,15 @@
 /**
  * The three triggers of a captured table as text. Pure. A trigger never fails the application's statement: whatever goes
- * wrong inside ends in a key-only row `?`, which capture reads again. It must be created under sql_mode '', where an
- * oversize image becomes NULL (read again, too) instead of error 1301.
+ * wrong inside ends in a key-only row `?`, which capture reads again. It must be created under a
+ * sql_mode that is not strict, where an oversize image becomes NULL (read again, too) instead of error 1301.
  */
 import { createHash } from 'node:crypto';
 import { definitionHash, type Definition } from '../../core/definition.js';
 import { quoteHex, quoteName, quoteTable } from './quote.js';
 import { keyJson, rowJson } from './rowJson.js';
+
+/** What a trigger is recorded with. Not strict; ANSI_QUOTES for names that need it (`quoteName`). */
+export const triggerSqlMode = 'ANSI_QUOTES';
 
 export type TriggerEvent = 'INSERT' | 'UPDATE' | 'DELETE';
 

@@ -5,7 +5,16 @@
 import { Redis } from 'ioredis';
 import { MongoClient } from 'mongodb';
 import type { Document } from 'mongodb';
-import { actualBson, canonicalBson, canonicalField, expectedBson, expectedField, expectedJson } from './expected.js';
+import {
+  actualBson,
+  canonicalBson,
+  canonicalField,
+  expectedBson,
+  expectedField,
+  expectedJson,
+  isFloating,
+  numberText,
+} from './expected.js';
 import { canonicalRow, canonicalRowJson, connectSource, expectedId, keyOf, readRows, readTables } from './source.js';
 import type { ChosenForms, SourceRow, SourceTable } from './source.js';
 
@@ -56,7 +65,7 @@ export async function compareStores(targets: CompareTargets): Promise<TableCompa
         redis:
           redis === null || targets.redis === null
             ? null
-            : await compareRedis(redis, targets.redis, table, rows, claimed),
+            : await compareRedis(redis, targets.redis, table, rows, { claimed, all: redisKeys }),
       });
     }
     const strays = redisKeys.filter((key) => !claimed.has(key));
@@ -138,16 +147,23 @@ async function compareRedis(
   target: { readonly keyPrefix: string; readonly hashTables?: readonly string[] },
   table: SourceTable,
   rows: readonly SourceRow[],
-  claimed: Set<string>,
+  { claimed, all }: { readonly claimed: Set<string>; readonly all: readonly string[] },
 ): Promise<StoreDifferences> {
   const found: StoreDifferences = { missing: [], extra: [], different: [] };
   const asHash = target.hashTables?.includes(table.name) ?? false;
   const escape = (part: string): string => part.replaceAll('%', '%25').replaceAll(':', '%3A');
+  const head = `${target.keyPrefix}:${escape(table.name)}:`;
+  const printed = keysAsPrinted(table, head, all);
   for (let from = 0; from < rows.length; from += 1000) {
     const chunk = rows.slice(from, from + 1000);
-    const keys = chunk.map((row) =>
-      [target.keyPrefix, escape(table.name), ...keyOf(table, row).map(([, part]) => escape(part))].join(':'),
-    );
+    const keys = chunk.map((row) => {
+      const key =
+        head +
+        keyOf(table, row)
+          .map(([, part]) => escape(part))
+          .join(':');
+      return printed.get(key) ?? key;
+    });
     keys.forEach((key) => claimed.add(key));
     const pipeline = redis.pipeline();
     for (const key of keys) {
@@ -168,6 +184,20 @@ async function compareRedis(
     });
   }
   return found;
+}
+
+/** MySQL prints a FLOAT or DOUBLE its own way (`1e16`): keys by the text that any print of the same number is brought to. */
+function keysAsPrinted(table: SourceTable, head: string, all: readonly string[]): ReadonlyMap<string, string> {
+  const floats = table.key.map((name) => table.columns.some((c) => c.name === name && isFloating(c)));
+  if (!floats.includes(true)) return new Map();
+  return new Map(
+    all
+      .filter((key) => key.startsWith(head))
+      .map((key) => {
+        const parts = key.slice(head.length).split(':');
+        return [head + parts.map((part, i) => (floats[i] === true ? numberText(Number(part)) : part)).join(':'), key];
+      }),
+  );
 }
 
 function compareHash(

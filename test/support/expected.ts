@@ -197,7 +197,8 @@ export function expectedField(column: SourceColumn, value: ExactJson): string {
 /** The same scale for a text that was read from a hash. */
 export function canonicalField(column: SourceColumn, shown: string): string {
   const type = column.dataType;
-  if (column.form === 'json' || column.form === 'int64' || column.form === 'boolean') return shown;
+  if (column.form === 'json' || column.form === 'int64') return shown;
+  if (column.form === 'boolean') return shown === 'true' || shown === 'false' ? shown : canonicalNumber(shown);
   if (type === 'json' || type === 'vector' || geometry.has(type)) {
     return canonicalMember(column, parseExact(shown));
   }

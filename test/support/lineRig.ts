@@ -70,7 +70,7 @@ export async function createLineRig(
       store,
       openReader: () => openReader(config.kafka, { maxWaitMs: 100 }),
       wasInitialised: (shard: number) => wasInitialised(mysql, stateDatabase, store.name, shard),
-      recordInitialised: (shard: number) => recordInitialised(mysql, stateDatabase, store.name, shard),
+      recordInitialised: (shard: number) => recordInitialised(mysql, stateDatabase, store.name, shard, 1),
       requestCopies: () => Promise.reject(new Error(`${store.name} asks for a copy`)),
     };
     const done = runApply(deps, { shard: 0, pausedTables: [] }, abort.signal, { beat: () => undefined }).catch(

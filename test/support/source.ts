@@ -113,8 +113,14 @@ export function keyOf(table: SourceTable, row: SourceRow): [SourceColumn, string
   return table.key.map((name) => {
     const column = table.columns.find((c) => c.name === name);
     if (column === undefined) throw new Error(`no column ${name}`);
-    return [column, keyPartText(column, expectedJson(column, row.get(name) ?? null))];
+    return [column, keyPartText(column, expectedJson(column, keyValue(row.get(name) ?? null)))];
   });
+}
+
+/** −0 and 0 are one key. */
+function keyValue(value: SourceValue): SourceValue {
+  if (typeof value === 'number') return value + 0;
+  return value !== null && value.toString() === '-0' ? Buffer.from('0') : value;
 }
 
 /** The document's `_id`, canonical. */
@@ -122,7 +128,10 @@ export function expectedId(table: SourceTable, row: SourceRow): string {
   const parts = table.key.map((name) => {
     const column = table.columns.find((c) => c.name === name);
     if (column === undefined) throw new Error(`no column ${name}`);
-    return [name, expectedBson(column, row.get(name) ?? null)] as const;
+    const value = keyValue(row.get(name) ?? null);
+    // An array cannot be `_id`: a SET that is the whole key stays text.
+    const isText = column.dataType === 'set' && table.key.length === 1;
+    return [name, isText ? JSON.stringify(String(value)) : expectedBson(column, value)] as const;
   });
   const [first] = parts;
   if (parts.length === 1 && first !== undefined) return first[1];

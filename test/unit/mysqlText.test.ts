@@ -12,7 +12,14 @@ import { hasGlobal, hasPrivilege, parseGrants } from '../../stores/mysql/grants.
 import { decodeBoundary, encodeBoundary, inRange } from '../../stores/mysql/keyWalk.js';
 import { readMigrations, splitStatements } from '../../stores/mysql/migrate.js';
 import { quoteHex, quoteName, quoteText } from '../../stores/mysql/quote.js';
-import { createTrigger, isOurName, triggersOf, writesTo, type Trigger } from '../../stores/mysql/triggers.js';
+import {
+  createTrigger,
+  isOurName,
+  triggersOf,
+  triggerSqlMode,
+  writesTo,
+  type Trigger,
+} from '../../stores/mysql/triggers.js';
 import { compareTriggers, foreignTriggers, isSettled, type InstalledTrigger } from '../../stores/mysql/triggerState.js';
 import { nextChunkRows, smallerChunkRows } from '../../stages/snapshotPace.js';
 
@@ -246,7 +253,7 @@ describe('triggers', () => {
   const asInstalled = (trigger: Trigger): InstalledTrigger => ({
     ...trigger,
     timing: 'AFTER',
-    sqlMode: '',
+    sqlMode: triggerSqlMode,
     characterSet: 'utf8mb4',
     collation: 'utf8mb4_bin',
   });
