@@ -14,6 +14,7 @@ import { openMongoStore } from '../../stores/mongo/store.js';
 import { openReader } from '../../stores/kafka/reader.js';
 import { readDueCopies } from '../../stores/mysql/dueCopies.js';
 import { recordInitialised, wasInitialised } from '../../stores/mysql/initialised.js';
+import { wantDefinition } from '../../stores/mysql/schemaHistory.js';
 import { openRedisStore } from '../../stores/redis/store.js';
 import type { Stack } from '../../temporal-compose/stack.js';
 import { createCaptureRig, type CaptureRig } from './captureRig.js';
@@ -71,6 +72,7 @@ export async function createLineRig(
       openReader: () => openReader(config.kafka, { maxWaitMs: 100 }),
       wasInitialised: (shard: number) => wasInitialised(mysql, stateDatabase, store.name, shard),
       recordInitialised: (shard: number) => recordInitialised(mysql, stateDatabase, store.name, shard, 1),
+      wantDefinition: (hash: string) => wantDefinition(mysql, stateDatabase, hash),
       requestCopies: () => Promise.reject(new Error(`${store.name} asks for a copy`)),
     };
     const done = runApply(deps, { shard: 0, pausedTables: [] }, abort.signal, { beat: () => undefined }).catch(
