@@ -63,7 +63,7 @@ interface Leaving {
 
 /** More runs than this in a read's condition, and the delete is awaited instead. */
 const mostRuns = 64;
-/** Published rows that locks keep in the change log: beyond this nothing more is published until they are gone. */
+/** Rows that locks keep in the change log, published or not: beyond this nothing more is until they are gone. */
 const mostBlocked = 20_000;
 const upkeepMs = 1_000;
 const fullReadMs = 60_000;
@@ -79,6 +79,8 @@ class RunningRelay {
   readonly #parkedKeys: Set<string>;
   #state: StateRecord;
   #blocked: readonly RowName[];
+  /** Read, and not done with: their table is locked. */
+  #left: readonly RowName[] = [];
   #leaving: Leaving | null = null;
   #earlier: readonly Change[] = [];
   #floor: Floor = noFloor;
@@ -122,16 +124,17 @@ class RunningRelay {
 
   /** One look at the change log and everything that follows from it. */
   async #look(atRest: boolean): Promise<number | 'fenced'> {
-    const { session, tables, producer } = this.#relay;
+    const { session, tables, producer, reader } = this.#relay;
+    if (reader.isAnyFree()) this.#left = [];
     let except = this.#except();
     if (atRest && except.length === 0 && !(await hasRows(session, this.#stateDatabase, this.#floor.at))) {
       this.#floor = afterRead(this.#floor, null, null);
       return 0;
     }
-    if (except.length > mostRuns || this.#blocked.length > mostBlocked) {
+    if (except.length > mostRuns || this.#kept() > mostBlocked) {
       await this.#settle();
       except = this.#except();
-      if (this.#blocked.length > mostBlocked) return 0;
+      if (this.#kept() > mostBlocked) return 0;
     }
     const options = { floor: this.#floor.at, limit: this.#limit, except };
     const rows = await readOldest(session, this.#stateDatabase, options);
@@ -145,7 +148,7 @@ class RunningRelay {
     for (const { definition, op } of rows) if (op !== 'm' && tables.route(definition) === null) unknown.add(definition);
     if (unknown.size > 0 && !(await tables.learn(unknown, producer, now))) return 'fenced';
     const route = tables.route.bind(tables);
-    const source = { queries: session, stateDatabase: this.#stateDatabase, route };
+    const source = { queries: session, stateDatabase: this.#stateDatabase, reader, route };
     const changes = await completeRows(source, rows);
     const more = changes.length < rows.length ? changes.length + 16 : this.#limit * 2;
     this.#limit = Math.min(this.#mostRows, more);
@@ -154,9 +157,11 @@ class RunningRelay {
       publishedAt: now,
       ordinals: this.#state.ordinals,
       earlier: this.#earlier,
+      lowestLeft: this.#left[0]?.seq ?? null,
       isParked: this.#parkedKeys.size === 0 ? null : (id, key) => this.#parkedKeys.has(parkedKey(id, keyHash(key))),
     });
     this.#earlier = changes.slice(-twinDistance);
+    if (plan.left.length > 0) this.#left = [...this.#left, ...plan.left].sort((a, b) => a.seq - b.seq);
     return (await this.#publish(plan, now)) ? rows.length : 'fenced';
   }
 
@@ -235,8 +240,12 @@ class RunningRelay {
 
   #except(): SeqRun[] {
     const rows = this.#leaving?.rows ?? [];
-    if (this.#blocked.length === 0) return seqRuns(rows);
-    return seqRuns([...this.#blocked, ...rows].sort((a, b) => a.seq - b.seq));
+    if (this.#kept() === 0) return seqRuns(rows);
+    return seqRuns([...this.#blocked, ...this.#left, ...rows].sort((a, b) => a.seq - b.seq));
+  }
+
+  #kept(): number {
+    return this.#blocked.length + this.#left.length;
   }
 
   /** Beside the work: what is due once a second or a minute. False when another producer has taken over. */

@@ -1,7 +1,7 @@
 /**
  * From rows of the change log to what one Kafka transaction holds. Pure. Every row ends in exactly one of these: its
  * records, a marker, a parked key, or nothing (an update that changed nothing, or a twin); all of them are named in the
- * state record and deleted afterwards.
+ * state record and deleted afterwards. Or it stays: a row whose table is locked, and the markers behind it.
  */
 import type { Definition, DefinitionHash } from '../core/definition.js';
 import type { RecordForm } from '../core/envelope.js';
@@ -24,7 +24,7 @@ export interface Route {
 
 /** A row whose images are at hand, or of which it is known why they are not. */
 export interface Change extends RowName {
-  readonly kind: 'event' | 'marker' | 'parked' | 'nothing';
+  readonly kind: 'event' | 'marker' | 'parked' | 'locked' | 'nothing';
   readonly tableId: number;
   readonly op: Op;
   readonly key: Buffer;
@@ -46,10 +46,15 @@ export interface BatchContext {
   readonly earlier: readonly Change[];
   /** Whether a key is parked at present; asked only when any is. */
   readonly isParked: ((tableId: number, key: Buffer) => boolean) | null;
+  /** The lowest seq that earlier plans left in the change log; a marker behind it has not been reached. */
+  readonly lowestLeft: number | null;
 }
 
 export interface BatchPlan {
+  /** Done with, by seq. */
   readonly rows: readonly RowName[];
+  /** Not done with: they stay in the change log, by seq. */
+  readonly left: readonly RowName[];
   readonly partitions: readonly PartitionRecords[];
   readonly ordinals: ReadonlyMap<string, readonly number[]>;
   readonly markers: readonly string[];
@@ -70,6 +75,9 @@ export function planBatch(changes: readonly Change[], context: BatchContext): Ba
   const parkedHere = new Set<string>();
   const freed = new Map<string, Change>();
   const markers: string[] = [];
+  const done: RowName[] = [];
+  const left: RowName[] = [];
+  let lowestLeft = context.lowestLeft ?? Infinity;
   let published = 0;
 
   const lane = (route: Route, partition: number): Lane => {
@@ -90,6 +98,12 @@ export function planBatch(changes: readonly Change[], context: BatchContext): Ba
   };
 
   for (const [i, change] of changes.entries()) {
+    if (change.kind === 'locked' || (change.kind === 'marker' && change.seq > lowestLeft)) {
+      lowestLeft = Math.min(lowestLeft, change.seq);
+      left.push(change);
+      continue;
+    }
+    done.push(change);
     switch (change.kind) {
       case 'marker':
         markers.push(change.key.toString('utf8'));
@@ -125,7 +139,8 @@ export function planBatch(changes: readonly Change[], context: BatchContext): Ba
     }
   }
   return {
-    rows: changes,
+    rows: done,
+    left,
     partitions: partitionsOf(lanes),
     ordinals,
     markers,

@@ -2,17 +2,17 @@
  * Completes what a look at the change log found: large images are fetched one at a time within a budget of bytes, rows
  * without an image are read again from their table, and what cannot become a message is known before it is built.
  */
-import { codeOf, describeError } from '../core/errors.js';
+import { describeError } from '../core/errors.js';
 import { finishRowJson } from '../core/rowJson.js';
-import { readImages, type LogRow } from '../stores/mysql/changeLog.js';
+import { readImage, type LogRow } from '../stores/mysql/changeLog.js';
 import type { Queries } from '../stores/mysql/connection.js';
-import { atKeyText, keysAt } from '../stores/mysql/keyLookup.js';
-import { readRowByKey, type Found } from '../stores/mysql/rowByKey.js';
 import { canFit, tooLarge, type Change, type Route } from './captureBatch.js';
+import type { RowReader } from './captureReread.js';
 
 export interface RowSource {
   readonly queries: Queries;
   readonly stateDatabase: string;
+  readonly reader: RowReader;
   route(hash: string): Route | null;
 }
 
@@ -78,47 +78,40 @@ async function complete(source: RowSource, row: LogRow): Promise<Change> {
   const lacksImage = row.op === '?' || (row.op !== 'd' && row.afterBytes === 0);
   if (lacksImage) return readAgain(source, row, route);
   if (!canFit(route, row.key.length, row.op === 'd' ? 0 : row.afterBytes)) return parked(row, tooLarge(route));
-  const images = await readImages(source.queries, source.stateDatabase, row);
+  // One at a time: together they may pass max_allowed_packet.
+  const after = await imageOf(source, row, 'after', row.afterBytes);
+  const wanted = canFit(route, row.key.length, row.beforeBytes + row.afterBytes);
+  const before = wanted ? await imageOf(source, row, 'before', row.beforeBytes) : null;
   // Only a restore or a TRUNCATE takes a row away from under its reader; there is nothing of it left to publish.
-  if (images === null) return { ...same(row), kind: 'nothing', op: 'r', route, reason: '' };
-  const before = canFit(route, row.key.length, row.beforeBytes + row.afterBytes) ? images.before : null;
-  return eventOf({ ...row, before, after: images.after }, route);
+  if (after === undefined || before === undefined) return { ...same(row), kind: 'nothing', op: 'r', route, reason: '' };
+  return eventOf({ ...row, before, after }, route);
+}
+
+async function imageOf(
+  { queries, stateDatabase }: RowSource,
+  row: LogRow,
+  image: 'before' | 'after',
+  bytes: number,
+): Promise<Buffer | null | undefined> {
+  return row[image] ?? (bytes === 0 ? null : await readImage(queries, stateDatabase, image, row));
 }
 
 /** The trigger wrote the key alone. What the row is now is what the stores must come to; a row that is gone is a delete. */
 async function readAgain(source: RowSource, row: LogRow, route: Route): Promise<Change> {
-  const found = await lookAtRow(source, row, route);
+  const found = await source.reader.read(route.definition, row.key, route.maxMessageBytes);
   switch (found.kind) {
-    case 'altered':
-      return parked(row, `its table no longer fits definition ${row.definition}, under which the change was logged`);
-    case 'gone':
-      return eventOf({ ...row, op: 'd', before: null, after: null }, route);
     case 'row':
       return eventOf({ ...row, op: 'r', before: null, after: found.after }, route);
+    case 'gone':
+      return eventOf({ ...row, op: 'd', before: null, after: null }, route);
     case 'too-large':
       return parked(row, tooLarge(route));
-  }
-}
-
-/**
- * A table that was altered or dropped under its triggers is its own trouble: the next copy of it brings the key back. A copy
- * brings no deletes, so whether the row is there at all is still asked, of the key alone.
- */
-async function lookAtRow(source: RowSource, row: LogRow, route: Route): Promise<Found | { readonly kind: 'altered' }> {
-  try {
-    return await readRowByKey(source.queries, route.definition, row.key);
-  } catch (error) {
-    if (codeOf(error) === 'LS-MYSQL-UNREACHABLE') throw error;
-  }
-  try {
-    const key = row.key.toString('utf8');
-    const condition = atKeyText(route.definition, key);
-    if (condition === null) return { kind: 'altered' };
-    const there = await keysAt(source.queries, route.definition, condition, '');
-    return { kind: there.includes(key) ? 'altered' : 'gone' };
-  } catch (error) {
-    if (codeOf(error) === 'LS-MYSQL-UNREACHABLE') throw error;
-    return { kind: 'altered' };
+    case 'over-packet':
+      return parked(row, 'its row JSON is larger than max_allowed_packet of the MySQL server');
+    case 'unreadable':
+      return parked(row, found.why);
+    case 'locked':
+      return { ...same(row), kind: 'locked', op: 'r', route, reason: '' };
   }
 }
 

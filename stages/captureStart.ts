@@ -31,6 +31,7 @@ import { takeRelayLock } from '../stores/mysql/relayLock.js';
 import { readServer } from '../stores/mysql/server.js';
 import { readCapturedTables, readDefinitions, readMeta, type Meta } from '../stores/mysql/state.js';
 import { foundTail, newBeginning, ordinalsAfter, outcomeOf, shortened, type FoundTail } from './captureBeginning.js';
+import { openRowReader, type RowReader } from './captureReread.js';
 import { openTables, type Tables } from './captureTables.js';
 
 export interface CaptureDeps {
@@ -49,6 +50,8 @@ export interface Relay {
   readonly session: Session;
   /** Deletes and resolves, beside the publishing of the next batch. */
   readonly second: Session;
+  /** Reads rows that the log has no image of. */
+  readonly reader: RowReader;
   readonly producer: Producer;
   readonly tables: Tables;
   readonly state: StateRecord;
@@ -112,10 +115,13 @@ async function takeOver(deps: CaptureDeps, onClose: (end: () => void) => void): 
   const outcome = await accept(mysql, state, meta);
   if (outcome !== null) return outcome;
   const gaps = await reportGaps(mysql, tables, state, tails);
+  const reader = openRowReader(mysql);
+  onClose(() => reader.close());
   return {
     deps,
     session,
     second,
+    reader,
     producer,
     tables,
     state: { ...state, rows: [], markers: [], freed: [], knownGaps: gaps },

@@ -9,7 +9,7 @@ import { codeOf, LockstepError } from '../../core/errors.js';
 import { asBytes, asBytesOrNull, asCount, asText, type Row } from './cell.js';
 import type { Queries, Session } from './connection.js';
 import { errorNumber } from './failure.js';
-import { quoteTable } from './quote.js';
+import { quoteName, quoteTable } from './quote.js';
 
 /** Images above this many bytes are not read with the batch but fetched on their own. */
 export const inlineBytes = 16 * 1024;
@@ -82,18 +82,18 @@ function asOp(cell: Row[number] | undefined): LoggedOp {
   }
 }
 
-/** Both images of one row, whatever their size; null when the row is gone. */
-export async function readImages(
+/** One image of one row, whatever its size; undefined when the row is gone. */
+export async function readImage(
   queries: Queries,
   stateDatabase: string,
+  image: 'before' | 'after',
   { seq, identity }: RowName,
-): Promise<{ before: Buffer | null; after: Buffer | null } | null> {
+): Promise<Buffer | null | undefined> {
   const [row] = await queries.rows(
-    `SELECT \`before\`, \`after\` FROM ${quoteTable(stateDatabase, 'change_log')} WHERE seq = ? AND identity = ?`,
+    `SELECT ${quoteName(image)} FROM ${quoteTable(stateDatabase, 'change_log')} WHERE seq = ? AND identity = ?`,
     [seq, Buffer.from(identity, 'hex')],
   );
-  if (row === undefined) return null;
-  return { before: asBytesOrNull(row[0] ?? null), after: asBytesOrNull(row[1] ?? null) };
+  return row === undefined ? undefined : asBytesOrNull(row[0] ?? null);
 }
 
 /** Those of the named rows that are still there: number and identity, since a number can come again after a restore. */

@@ -4,29 +4,40 @@
  */
 import { keyColumns, type Column, type Definition } from '../../core/definition.js';
 import { keyParts } from '../../core/keyText.js';
-import { asBytesOrNull } from './cell.js';
+import { asBytesOrNull, asCount } from './cell.js';
 import type { Queries } from './connection.js';
 import { quoteName, quoteTable } from './quote.js';
-import { keyJson, rowJson } from './rowJson.js';
+import { keyJson, rowJson, sizeGuard } from './rowJson.js';
 
 export type Found =
   | { readonly kind: 'row'; readonly after: Buffer }
   | { readonly kind: 'gone' }
-  /** The row is there, and larger than an image may be. */
-  | { readonly kind: 'too-large' };
+  /** The row is there; its large columns alone have more bytes than were asked for. */
+  | { readonly kind: 'too-large' }
+  /** The row is there; MySQL makes no text of it that is longer than max_allowed_packet. */
+  | { readonly kind: 'over-packet' };
 
-export async function readRowByKey(queries: Queries, definition: Definition, key: Buffer): Promise<Found> {
+/** most: bytes of the row's large columns (`sizeGuard`). A trigger takes fewer: it must not keep the application waiting. */
+export async function readRowByKey(
+  queries: Queries,
+  definition: Definition,
+  key: Buffer,
+  most: number,
+): Promise<Found> {
   const columns = keyColumns(definition);
   const parts = keyParts(definition, key);
   const matches = columns.map((column) => `t.${quoteName(column.name)} = ${valueOf(column)}`);
+  const guard = sizeGuard(definition, 't', most) ?? 'FALSE';
+  const image = rowJson(definition, 't', { guarded: false });
   const [row] = await queries.rows(
-    `SELECT CAST(${rowJson(definition, 't')} AS BINARY) FROM ${quoteTable(definition.database, definition.table)} t
+    `SELECT CAST(CASE WHEN ${guard} THEN NULL ELSE ${image} END AS BINARY),${guard} FROM ${quoteTable(definition.database, definition.table)} t
       WHERE ${matches.join(' AND ')} AND CAST(${keyJson(definition, 't')} AS BINARY) = ?`,
     [...columns.map((column, i) => textOf(column, parts[i] ?? '')), key],
   );
   if (row === undefined) return { kind: 'gone' };
   const after = asBytesOrNull(row[0] ?? null);
-  return after === null ? { kind: 'too-large' } : { kind: 'row', after };
+  if (after !== null) return { kind: 'row', after };
+  return { kind: asCount(row[1]) === 1 ? 'too-large' : 'over-packet' };
 }
 
 /** How a bound text becomes a value of the column's type, exactly. */

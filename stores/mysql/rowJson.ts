@@ -27,9 +27,9 @@ export function keyJson(definition: Definition, source: Source): string {
 }
 
 /** Whether a row is too large for an image; null when its columns cannot be. */
-export function sizeGuard(definition: Definition, source: Source): string | null {
+export function sizeGuard(definition: Definition, source: Source, most = largestImage): string | null {
   const sizes = definition.columns.filter(isLarge).map((c) => byteSize(c, named(c, source)));
-  return sizes.length === 0 ? null : `${sizes.join('+')}>${largestImage}`;
+  return sizes.length === 0 ? null : `${sizes.join('+')}>${most}`;
 }
 
 /** One column's JSON text; `null` as text for NULL. */

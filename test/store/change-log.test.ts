@@ -7,7 +7,7 @@ import {
   openTransactions,
   probeSeq,
   readBacklog,
-  readImages,
+  readImage,
   readOldest,
   removeRows,
   removeUnlocked,
@@ -71,9 +71,10 @@ test('rows come oldest first, large images apart', async () => {
   expect(first?.after?.toString()).toBe('x');
   expect(first?.at).toBeGreaterThan(Date.now() - 60_000);
   expect(large).toMatchObject({ after: null, afterBytes: 50_000 });
-  const images = await readImages(session, db, large ?? { seq: 0, identity: '' });
-  expect(images?.after?.length).toBe(50_000);
-  expect(await readImages(session, db, { seq: large?.seq ?? 0, identity: 'ff'.repeat(8) })).toBeNull();
+  const after = await readImage(session, db, 'after', large ?? { seq: 0, identity: '' });
+  expect(after?.length).toBe(50_000);
+  const stranger = { seq: large?.seq ?? 0, identity: 'ff'.repeat(8) };
+  expect(await readImage(session, db, 'after', stranger)).toBeUndefined();
 });
 
 test('a read leaves out what is under way, and finds what appears between', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { partitionName } from '../../core/position.js';
 import { claimProducer, type PartitionRecords } from '../../stores/kafka/producer.js';
+import { batchHeadBytes, recordBytes } from '../../stores/kafka/recordBatch.js';
 import { openReader, type LogRecord, type Reader } from '../../stores/kafka/reader.js';
 import { readCompacted, readTails } from '../../stores/kafka/tails.js';
 import { dataTopic, differences, ensureTopics, ownTopics } from '../../stores/kafka/topics.js';
@@ -75,6 +76,22 @@ describe('producer', () => {
     expect((await values(1)).slice(before)).toEqual(list);
     const found = await contents(1);
     expect(published.kind === 'committed' ? published.ends.get(`${topic}/1`) : 0).toBe((found.at(-1)?.offset ?? 0) + 1);
+    producer.close();
+  });
+
+  test('a batch of max.message.bytes is taken to the byte, one byte more is not', async () => {
+    const overhead = batchHeadBytes + recordBytes(1, 1_000_000, 1) - 1_000_000;
+    const fits = config.maxMessageBytes - overhead;
+    for (const length of [fits - 1, fits]) {
+      const producer = await claimProducer(config, id);
+      const published = await producer.publish([records(1, ['x'.repeat(length)], 2_000_000)], Date.now());
+      expect(published.kind).toBe('committed');
+      producer.close();
+    }
+    const producer = await claimProducer(config, id);
+    await expect(producer.publish([records(1, ['x'.repeat(fits + 1)], 2_000_000)], Date.now())).rejects.toThrow(
+      /too large|larger than/i,
+    );
     producer.close();
   });
 

@@ -21,6 +21,7 @@ const context: BatchContext = {
   ordinals: new Map([['p.shop.orders', [10, 20, 30]]]),
   earlier: [],
   isParked: null,
+  lowestLeft: null,
 };
 
 let nextSeq = 1;
@@ -65,7 +66,7 @@ test('a delete is followed by its tombstone; ordinals go on without a gap', () =
 
 test('every row is named, whatever became of it; every partition counts its records', () => {
   const op = fc.constantFrom<Op>('c', 'u', 'd', 'r');
-  const kind = fc.constantFrom<Change['kind']>('event', 'event', 'event', 'marker', 'parked', 'nothing');
+  const kind = fc.constantFrom<Change['kind']>('event', 'event', 'event', 'marker', 'parked', 'locked', 'nothing');
   fc.assert(
     fc.property(fc.array(fc.tuple(op, fc.nat(20), kind, fc.nat(3_000)), { maxLength: 60 }), (list) => {
       const changes = list.map(([o, id, k, size]) =>
@@ -78,7 +79,11 @@ test('every row is named, whatever became of it; every partition counts its reco
         ),
       );
       const plan = planBatch(changes, context);
-      expect(plan.rows.map(({ seq }) => seq)).toEqual(changes.map(({ seq }) => seq));
+      const named = [...plan.rows, ...plan.left].map(({ seq }) => seq).toSorted((a, b) => a - b);
+      expect(named).toEqual(changes.map(({ seq }) => seq));
+      const firstLocked = changes.find(({ kind: k }) => k === 'locked')?.seq ?? Infinity;
+      const staying = changes.filter((c) => c.kind === 'locked' || (c.kind === 'marker' && c.seq > firstLocked));
+      expect(plan.left.map(({ seq }) => seq)).toEqual(staying.map(({ seq }) => seq));
       const seqs = new Set<number>();
       for (const { partition, records, topic } of plan.partitions) {
         const before = context.ordinals.get(topic)?.[partition] ?? 0;
@@ -95,6 +100,12 @@ test('every row is named, whatever became of it; every partition counts its reco
       expect(changes.filter((c) => c.kind === 'event' && c.op === 'd' && parked.has(c.seq))).toEqual([]);
     }),
   );
+});
+
+test('a marker waits behind a row that was left earlier, and behind none that came later', () => {
+  const marker = change('r', 1, null, null, { kind: 'marker', route: null });
+  expect(planBatch([marker], { ...context, lowestLeft: marker.seq - 1 })).toMatchObject({ rows: [], markers: [] });
+  expect(planBatch([marker], { ...context, lowestLeft: marker.seq + 1 }).left).toEqual([]);
 });
 
 test('an update that changed nothing is no event', () => {
