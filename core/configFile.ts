@@ -4,7 +4,14 @@
  */
 import { z } from 'zod';
 import type { Config } from './config.js';
-import { checkForms, checkOverrideShapes, formNames, schemaSection, type Tell } from './configOverrides.js';
+import {
+  checkForms,
+  checkOverrideShapes,
+  formNames,
+  refuseJsonValues,
+  schemaSection,
+  type Tell,
+} from './configOverrides.js';
 import { isOff, kafkaSection, mongoSection, mysqlSection, redisSection, temporalSection } from './configServers.js';
 import { alreadyTold, duration, flag, group, integer, list, matching, share, size, text } from './configScalars.js';
 import { readConfigText, type ConfigText, type Mistake, type Outside } from './configText.js';
@@ -117,6 +124,7 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
   }
   const mongoDatabase = mongo === null ? null : (mongo?.database ?? mysql?.database);
   if (mongo && mysql && mongo.database === undefined) checkDefaultDatabase(mysql.database, mongo.stateDatabase, tell);
+  if (kafka?.envelope === 'schema') refuseJsonValues(chosenForms, overrides, tell);
   if (!pipeline || !mysql || !kafka || mongo === undefined || redis === undefined || !temporal || !tables)
     return undefined;
   if (
@@ -143,7 +151,7 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
     temporal,
     tables,
     overrides,
-    forms: chosenForms,
+    forms: kafka.envelope === 'schema' ? { json: 'string', ...chosenForms } : chosenForms,
     schema,
     changeLog,
     capture,

@@ -122,3 +122,22 @@ export function checkForms(raw: Readonly<Record<string, unknown>>, check: Check)
   }
   return chosen;
 }
+
+/** A JSON value may be of any type, which no schema of Kafka Connect describes. */
+export function refuseJsonValues(
+  forms: FormSettings | undefined,
+  overrides: Readonly<Record<string, TableOverride>> | undefined,
+  tell: Tell,
+): void {
+  const refuse = (settings: FormSettings | undefined, path: string): void => {
+    if (settings?.json !== 'value') return;
+    tell(path, 'is value, which no schema of Kafka Connect describes; allowed with kafka.envelope schema: string');
+  };
+  refuse(forms, 'json');
+  for (const [table, override] of Object.entries(overrides ?? {})) {
+    refuse(override.forms, `overrides.${table}.json`);
+    for (const [column, settings] of Object.entries(override.columns ?? {})) {
+      refuse(settings, `overrides.${table}.columns.${column}.json`);
+    }
+  }
+}

@@ -95,6 +95,13 @@ const geometry: Shape = {
 };
 
 function shapeOf(column: Column): Shape | null {
+  if (column.form === 'int64-string') return string;
+  if (column.form === 'json-string') return { type: 'string', name: 'io.debezium.data.Json', version: 1 };
+  if (column.form === 'tinyint1-boolean') return { type: 'boolean' };
+  return ownShapeOf(column);
+}
+
+function ownShapeOf(column: Column): Shape | null {
   switch (column.type) {
     case 'tinyint':
       return { type: 'int16' };

@@ -383,6 +383,16 @@ overrides:
     });
   });
 
+  it('with schemas beside the events, JSON is text everywhere', () => {
+    const withSchema = base.replace('kafka:    {', 'kafka:    { envelope: schema,');
+    expect(parse(`${withSchema}\nint64: string\n`).forms).toEqual({ json: 'string', int64: 'string' });
+    const found = mistakesOf(`${withSchema}\njson: value\noverrides: { a: { columns: { b: { json: value } } } }\n`);
+    expect(found.map((line) => /^line \d+: (\S+) is value, which no schema/.exec(line)?.[1])).toEqual([
+      'json',
+      'overrides.a.columns.b.json',
+    ]);
+  });
+
   it.each([
     ['an unknown form', 'int64: text', 'int64 "text" is unknown; allowed: number, string'],
     ['a form of another setting', 'datetime: tinyint1', 'datetime "tinyint1" is unknown; allowed: string, date'],

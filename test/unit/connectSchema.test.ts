@@ -46,6 +46,10 @@ test.each([
   [column('c', 'set', { members: ['a', 'b'] }), 'string', 'io.debezium.data.EnumSet'],
   [column('c', 'multipolygon'), 'struct', 'io.debezium.data.geometry.Geometry'],
   [column('c', 'vector'), 'array', 'io.debezium.data.FloatVector'],
+  [column('c', 'json', { form: 'json-string' }), 'string', 'io.debezium.data.Json'],
+  [column('c', 'bigint', { form: 'int64-string', unsigned: true }), 'string', undefined],
+  [column('c', 'tinyint', { form: 'tinyint1-boolean' }), 'boolean', undefined],
+  [column('c', 'datetime', { form: 'datetime-date' }), 'string', undefined],
 ])('a column of %o is %s %s', (typed, type, name) => {
   const schemas = connectSchemas(definition([column('id', 'int', { nullable: false }), typed]), 'p.shop.things');
   const value = JSON.parse(schemas!.value) as Schema;
@@ -59,7 +63,7 @@ test.each([
   }
 });
 
-test('a JSON column is described by no schema: the table is written without', () => {
+test('a JSON column with values is described by no schema: the table is written without', () => {
   expect(connectSchemas(definition([column('id', 'int'), column('c', 'json')]), 't')).toBeNull();
 });
 
