@@ -107,6 +107,10 @@ export const errorCodes = {
     retryable: false,
     help: 'Kafka refused the user or the access. Check `kafka.sasl` and `kafka.ssl`, and grant the user read, write, create and describe on `<topicPrefix>.*` and write on the transactional id `lockstep/<pipeline>/capture`.',
   },
+  'LS-KAFKA-TLS': {
+    retryable: false,
+    help: 'The TLS connection to Kafka failed. Check `kafka.ssl` (ca, cert, key, servername) and that the listener speaks TLS.',
+  },
   'LS-KAFKA-REQUEST': {
     retryable: true,
     help: 'Kafka answered with an error; the message holds it. lockstep tries again; if it stays, look at the broker log.',
@@ -162,6 +166,10 @@ export const errorCodes = {
   'LS-REDIS-ACCESS': {
     retryable: false,
     help: 'Redis refused the user, the password or a command. The user needs ~<keyPrefix>:* and the commands EVAL, EVALSHA, GET, SET, MSET, DEL, EXISTS, HSET, HDEL, HGET, HGETALL, HKEYS, PEXPIREAT, SCAN and INFO.',
+  },
+  'LS-REDIS-TLS': {
+    retryable: false,
+    help: 'The TLS connection to Redis failed. Check redis.tls (ca, cert, key, servername) and that the port speaks TLS; `rediss://` asks for it.',
   },
   'LS-REDIS-FULL': {
     retryable: true,
@@ -270,6 +278,10 @@ export const errorCodes = {
   'LS-TEMPORAL-UNREACHABLE': {
     retryable: true,
     help: 'Temporal does not answer. Check `temporal.address`, `temporal.tls` and the network; `lockstep up` starts a local one.',
+  },
+  'LS-TEMPORAL-TLS': {
+    retryable: false,
+    help: 'The TLS connection to Temporal failed. Check `temporal.tls` (serverRootCACertificate, serverNameOverride, clientCertPair) and that the frontend speaks TLS.',
   },
   'LS-TEMPORAL-REFUSED': {
     retryable: false,

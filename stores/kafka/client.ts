@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import { Kafka, logLevel, type KafkaConfig as DriverOptions, type SASLOptions } from 'kafkajs';
 import type { KafkaConfig, SaslOptions, TlsOptions } from '../../core/config.js';
 import { LockstepError } from '../../core/errors.js';
+import { isTlsFailure } from '../../core/tlsFailure.js';
 import { createLogger, type Logger, type SocketFactory } from './driver.js';
 
 /** Where to connect for an address that the cluster announces. The identity outside tests and tunnels. */
@@ -100,6 +101,7 @@ export function kafkaError(error: unknown, doing: string): LockstepError {
   if ((type !== undefined && refusals.has(type)) || name === 'KafkaJSSASLAuthenticationError') {
     return new LockstepError('LS-KAFKA-REFUSED', message, { cause: error });
   }
+  if (isTlsFailure(error)) return new LockstepError('LS-KAFKA-TLS', message, { cause: error });
   // What kafkajs calls a broker whose connection it gave up.
   if (unreachable.has(name) || text === 'Broker not connected')
     return new LockstepError('LS-KAFKA-UNREACHABLE', message, { cause: error });

@@ -3,6 +3,7 @@ import { MongoClient, MongoError, MongoNetworkError, MongoServerError, MongoServ
 import type { MongoClientOptions } from 'mongodb';
 import type { MongoConfig } from '../../core/config.js';
 import { LockstepError, type ErrorCode } from '../../core/errors.js';
+import { isTlsFailure } from '../../core/tlsFailure.js';
 
 /** Connects at its first command. Failures show within seconds: whoever calls backs off and tries again. */
 export function openMongo(config: MongoConfig, pipeline: string): MongoClient {
@@ -43,7 +44,8 @@ export function mongoError(error: unknown, what: string): LockstepError {
   if (error instanceof LockstepError) return error;
   const text = error instanceof Error ? error.message : String(error);
   const options = { cause: error, details: detailsOf(error) };
-  if (isTlsFailure(error)) return new LockstepError('LS-MONGO-TLS', `cannot ${what}: ${text}`, options);
+  if (isConnection(error) && isTlsFailure(error))
+    return new LockstepError('LS-MONGO-TLS', `cannot ${what}: ${text}`, options);
   if (error instanceof MongoServerError) {
     const code: ErrorCode = accessCodes.has(Number(error.code)) ? 'LS-MONGO-ACCESS' : 'LS-MONGO-WRITE';
     // "not authorized on <database> to execute command …": the command may hold keys.
@@ -59,10 +61,8 @@ function detailsOf(error: unknown): Record<string, string | number> {
   return error instanceof MongoServerError && error.code !== undefined ? { mongoCode: Number(error.code) } : {};
 }
 
-function isTlsFailure(error: unknown): boolean {
-  if (!(error instanceof MongoNetworkError || error instanceof MongoServerSelectionError)) return false;
-  const texts = [error.message, error.cause instanceof Error ? error.cause.message : ''];
-  return texts.some((t) => /certificate|\bSSL\b|\btls\b|self.signed|altnames/i.test(t));
+function isConnection(error: unknown): boolean {
+  return error instanceof MongoNetworkError || error instanceof MongoServerSelectionError;
 }
 
 /** A failed transaction that may simply be tried again: write conflicts, elections, a killed session. */

@@ -3,6 +3,7 @@
  * MySQL's messages quote row values, so neither is kept.
  */
 import { LockstepError, type ErrorCode } from '../../core/errors.js';
+import { isTlsFailure } from '../../core/tlsFailure.js';
 
 const byNumber: Readonly<Record<number, ErrorCode>> = {
   1040: 'LS-MYSQL-BUSY',
@@ -82,6 +83,7 @@ export function mysqlFailure(error: unknown, where: string): LockstepError {
     (forReadOnly(errno, error) ? 'LS-MYSQL-READ-ONLY' : undefined) ??
     byNumber[errno] ??
     byName[name] ??
+    (errno === 0 && isTlsFailure(error) ? 'LS-MYSQL-TLS' : undefined) ??
     (lostConnection(error) ? 'LS-MYSQL-UNREACHABLE' : 'LS-MYSQL-STATEMENT');
   const text = quotesValues.has(errno) ? name : error.message === '' ? name : error.message;
   return new LockstepError(code, `MySQL at ${where}: ${text}`, { details: { errno, name, ...namesIn(error.message) } });
