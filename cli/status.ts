@@ -6,11 +6,12 @@ import { LockstepError } from '../core/errors.js';
 import { problemOf } from '../core/problem.js';
 import type { OpenProblem, PipelineStatus, Sample } from '../core/status.js';
 import type { ObserveDeps } from '../stages/observe.js';
+import type { ParkedSomewhere } from '../stages/parked.js';
 import type { PipelineClient } from '../workers/pipelineClient.js';
 import type { PipelineView } from '../workflows/messages.js';
 import { addCommand, configOf, withConfig, withJson, type FileOption, type JsonOption } from './command.js';
 import { fitted } from './progress.js';
-import { statusText } from './statusText.js';
+import { parkedText, statusText } from './statusText.js';
 
 type Options = FileOption & JsonOption & { readonly watch?: true };
 
@@ -19,6 +20,8 @@ const viewWithinMs = 4_000;
 const watchEveryMs = 1_000;
 /** A watcher sees the rates of this long, so that they move with what happens. */
 const watchWindowMs = 10_000;
+/** Of parked keys; tables and stores tell how many there are. */
+const parkedShown = 1_000;
 const leftOutEveryMs = 30_000;
 const leftOutWithinMs = 2_000;
 
@@ -35,7 +38,7 @@ export function addStatus(program: Command): void {
       const look = await openLook(config, clients);
       try {
         if (options.watch === true) await watch(look, options);
-        else print((await look.now()).status, options);
+        else print(await look.now(), options);
       } finally {
         await look.close();
       }
@@ -43,13 +46,19 @@ export function addStatus(program: Command): void {
   });
 }
 
+interface Seen {
+  readonly status: PipelineStatus;
+  readonly parked: readonly ParkedSomewhere[];
+}
+
 interface Look {
-  now(): Promise<{ readonly status: PipelineStatus; readonly sample: Sample }>;
+  now(): Promise<Seen>;
   close(): Promise<void>;
 }
 
 async function openLook(config: Config, clients: ObserveDeps): Promise<Look> {
   const { observe } = await import('../stages/observe.js');
+  const { readParkedEverywhere } = await import('../stages/parked.js');
   const pipeline = await connect(config);
   const { leftOutProblems } = await import('./sourceCheck.js');
   const samples: Sample[] = [];
@@ -71,7 +80,10 @@ async function openLook(config: Config, clients: ObserveDeps): Promise<Look> {
       const observation = await observe(clients, { since, paused, pausedTables, problems });
       samples.push(observation.sample);
       while (samples[0] !== undefined && samples[0].at < observation.sample.at - watchWindowMs) samples.shift();
-      return { ...observation, status: { ...observation.status, stage: stageOf(observation.status, known) } };
+      const { status } = observation;
+      const anyParked = [...status.tables, ...status.stores].some(({ parkedKeys }) => parkedKeys > 0);
+      const parked = anyParked ? await readParkedEverywhere(clients, parkedShown) : [];
+      return { status: { ...status, stage: stageOf(status, known) }, parked };
     },
     close: async () => {
       if ('close' in pipeline) await pipeline.close();
@@ -127,9 +139,9 @@ async function watch(look: Look, options: Options): Promise<void> {
   process.once('SIGTERM', interrupt);
   const repaint = process.stdout.isTTY && options.json !== true;
   while (!stop.signal.aborted) {
-    const { status } = await look.now();
-    if (repaint) paint(statusText(status));
-    else print(status, options);
+    const seen = await look.now();
+    if (repaint) paint(textOf(seen));
+    else print(seen, options);
     await sleep(watchEveryMs, undefined, { signal: stop.signal }).catch(() => undefined);
   }
 }
@@ -141,6 +153,11 @@ function paint(text: string): void {
   process.stdout.write(`\u001b[H${lines}\u001b[K\n\u001b[J`);
 }
 
-function print(status: PipelineStatus, options: JsonOption): void {
-  process.stdout.write(options.json === true ? `${JSON.stringify(status)}\n` : `${statusText(status)}\n`);
+function print(seen: Seen, options: JsonOption): void {
+  const text = options.json === true ? JSON.stringify({ ...seen.status, parked: seen.parked }) : textOf(seen);
+  process.stdout.write(`${text}\n`);
+}
+
+function textOf({ status, parked }: Seen): string {
+  return [statusText(status), parkedText(parked)].filter((part) => part !== '').join('\n\n');
 }

@@ -1,5 +1,9 @@
 /** A pipeline's status as text: a table for a terminal, the same in plain lines elsewhere. Pure. */
 import type { CaptureStatus, PipelineStatus, StoreStatus, TableStatus } from '../core/status.js';
+import type { ParkedSomewhere } from '../stages/parked.js';
+
+const listedParked = 20;
+const shownKey = 120;
 
 /** Tables that simply stream are counted, not listed, above this many. */
 const listedTables = 40;
@@ -14,6 +18,17 @@ export function statusText(status: PipelineStatus): string {
     ...(problems.length === 0 ? [] : [`problems\n${problems.map(problemText).join('\n')}`]),
   ];
   return parts.filter((part) => part !== '').join('\n\n');
+}
+
+/** Each parked key with the reason, and who parked it. */
+export function parkedText(parked: readonly ParkedSomewhere[]): string {
+  if (parked.length === 0) return '';
+  const lines = parked.slice(0, listedParked).map(({ table, key, by, reason }) => {
+    const shown = key.length > shownKey ? `${key.slice(0, shownKey)}…` : key;
+    return `  ${table} ${shown} (${by}): ${reason}`;
+  });
+  const more = parked.length - lines.length;
+  return ['parked keys', ...lines, ...(more === 0 ? [] : [`  and ${more} more; --json lists them`])].join('\n');
 }
 
 /** One table's copy in a few words. */

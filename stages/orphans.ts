@@ -6,6 +6,7 @@ import type { Store } from '../core/store.js';
 import { targetOf } from '../core/target.js';
 import { moveCopy } from '../stores/mysql/copies.js';
 import { asMysqlPrints, atKeyText, keysWithoutRow } from '../stores/mysql/keyLookup.js';
+import { readParked } from '../stores/mysql/parked.js';
 import { untilCaughtUp } from './caughtUp.js';
 import { asCopyOwner, type CopyContext } from './copyState.js';
 import { logKeyDelete } from './repairKey.js';
@@ -16,28 +17,56 @@ export type KeySource = Pick<Store, 'scanKeys'>;
 /** Returns when every store was looked through, or at an abort. Safe to begin again. */
 export async function removeOrphans(
   context: CopyContext,
-  stores: readonly (KeySource & Pick<Store, 'readState'>)[],
+  stores: readonly (KeySource & Pick<Store, 'readState' | 'parkedKeys'>)[],
 ): Promise<void> {
   await untilCaughtUp(context, stores);
   if (context.signal.aborted) return;
-  const { config, definition, stateDatabase, tableId, mysql, signal } = context;
+  const { config, definition, stateDatabase, tableId, signal } = context;
   const target = targetOf(definition.table, config);
   for (const store of stores) {
     for await (const keys of store.scanKeys(target, definition)) {
       if (signal.aborted) return;
-      context.beat();
-      let deleted = 0;
-      for (const key of await keysWithoutRow(mysql, definition, await asMysqlPrints(mysql, definition, keys))) {
-        if (signal.aborted) return;
-        context.beat();
-        if (await repairDelete(context, key)) deleted += 1;
-      }
-      await asCopyOwner(context, 'orphans', (queries) =>
-        moveCopy(queries, stateDatabase, tableId, { moreOrphans: deleted }),
-      );
+      await removeThoseWithoutRow(context, keys);
     }
   }
+  // Their delete frees them, wherever they are parked.
+  const parked = await keysParked(context, stores);
+  for (let i = 0; i < parked.length; i += atOnce) {
+    if (signal.aborted) return;
+    await removeThoseWithoutRow(context, parked.slice(i, i + atOnce));
+  }
+  if (signal.aborted) return;
   await asCopyOwner(context, 'orphans', (queries) => moveCopy(queries, stateDatabase, tableId, { phase: 'done' }));
+}
+
+async function removeThoseWithoutRow(context: CopyContext, keys: readonly string[]): Promise<void> {
+  const { definition, stateDatabase, tableId, mysql, signal } = context;
+  context.beat();
+  let deleted = 0;
+  for (const key of await keysWithoutRow(mysql, definition, await asMysqlPrints(mysql, definition, keys))) {
+    if (signal.aborted) return;
+    context.beat();
+    if (await repairDelete(context, key)) deleted += 1;
+  }
+  await asCopyOwner(context, 'orphans', (queries) =>
+    moveCopy(queries, stateDatabase, tableId, { moreOrphans: deleted }),
+  );
+}
+
+const parkedKeysSeen = 100_000;
+const atOnce = 500;
+
+/** A key that was parked when it was new lies in no store. */
+async function keysParked(
+  { definition, stateDatabase, tableId, mysql }: CopyContext,
+  stores: readonly Pick<Store, 'parkedKeys'>[],
+): Promise<readonly string[]> {
+  const byCapture = await readParked(mysql, stateDatabase, parkedKeysSeen);
+  const keys = new Set(byCapture.filter((parked) => parked.tableId === tableId).map(({ key }) => key));
+  for (const store of stores) {
+    for (const { table, key } of await store.parkedKeys(parkedKeysSeen)) if (table === definition.table) keys.add(key);
+  }
+  return [...keys];
 }
 
 /** Whether any store holds a key of the table: without one, a copy leaves no orphans. */

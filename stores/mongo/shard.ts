@@ -123,7 +123,13 @@ export class OwnedShard {
           this.#validated.add(result.collection);
           continue;
         case 'refused':
+          // Each costs a transaction: many are found sooner in smaller batches.
+          if (refused.size >= maxRefused && !single) return { kind: 'too-large' };
           refuse(refused, result.event, result.reason);
+          break;
+        case 'unfit':
+          if (!single) return { kind: 'too-large' };
+          refuse(refused, batch.events[0], result.reason);
           break;
         case 'conflict':
           if (++conflicts < maxConflicts) continue;
@@ -175,8 +181,8 @@ export class OwnedShard {
 }
 
 function refuse(refused: Map<StoreEvent, string>, event: StoreEvent | undefined, reason: string): void {
-  if (event === undefined || refused.size >= maxRefused) {
-    throw new LockstepError('LS-MONGO-WRITE', `MongoDB refuses every document: ${reason}`);
+  if (event === undefined || refused.has(event)) {
+    throw new LockstepError('LS-MONGO-WRITE', `MongoDB refuses a batch: ${reason}`);
   }
   refused.set(event, reason);
 }

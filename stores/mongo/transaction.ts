@@ -2,7 +2,7 @@
  * One batch as one transaction: the position first, on condition of epoch and previous positions, then the documents,
  * then what is parked. Whatever is not a clear "committed" or "nothing written" is thrown: the caller retakes.
  */
-import type { ClientSession, Db, Document, MongoClient } from 'mongodb';
+import { MongoServerError, type ClientSession, type Db, type Document, type MongoClient } from 'mongodb';
 import type { Batch, ParkedKey, StoreEvent } from '../../core/store.js';
 import type { BsonWriter } from './bsonWriter.js';
 import { isTransient, mongoError, serverCode } from './client.js';
@@ -26,6 +26,8 @@ export type Unwritten =
   | { readonly kind: 'validated'; readonly collection: string }
   /** One statement was refused for the sake of its own content. */
   | { readonly kind: 'refused'; readonly event: StoreEvent; readonly reason: string }
+  /** The content of one of the statements is more than the server takes; which one it does not say. */
+  | { readonly kind: 'unfit'; readonly reason: string }
   /** Write conflict or election: the same again may succeed. */
   | { readonly kind: 'conflict'; readonly cause: unknown };
 
@@ -67,6 +69,8 @@ export async function runTransaction(
     await session.abortTransaction();
     if (serverCode(error) === tooLargeForCache) return { kind: 'too-large' };
     if (isTransient(error)) return { kind: 'conflict', cause: error };
+    const reason = unfitReason(error);
+    if (reason !== null) return { kind: 'unfit', reason };
     throw mongoError(error, 'write a batch');
   }
   if (unwritten !== null) {
@@ -78,9 +82,24 @@ export async function runTransaction(
   } catch (error) {
     if (serverCode(error) === tooLargeForCache) return { kind: 'too-large' };
     if (isTransient(error)) return { kind: 'conflict', cause: error };
+    const reason = unfitReason(error);
+    if (reason !== null) return { kind: 'unfit', reason };
     throw mongoError(error, 'learn whether a batch was committed');
   }
   return { kind: 'written' };
+}
+
+/**
+ * Overflow (nesting), InvalidBSON, TransactionTooLarge, and the three for a document that is too large: of a command or a
+ * commit as a whole, they mean its content all the same.
+ */
+const unfitCodes = new Set([15, 22, 257, 10334, 17419, 17420]);
+
+function unfitReason(error: unknown): string | null {
+  const code = serverCode(error);
+  if (code === undefined || !unfitCodes.has(code)) return null;
+  const name = error instanceof MongoServerError ? (error.codeName ?? '') : '';
+  return `MongoDB refuses the document with error ${code} ${name}`.trim();
 }
 
 async function writeAll(places: Places, session: ClientSession, t: Transaction): Promise<Unwritten | null> {

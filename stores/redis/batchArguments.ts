@@ -2,12 +2,13 @@
  * A batch as the arguments of the apply script: folded to the last event a key, so each key is touched once. Values go
  * as they came from Kafka; only the hash layout looks into them.
  */
-import { codeOf, describeError } from '../../core/errors.js';
+import { codeOf, describeError, LockstepError } from '../../core/errors.js';
 import { foldByTable } from '../../core/fold.js';
 import { keyParts } from '../../core/keyText.js';
 import { redisPart } from '../../core/names.js';
 import { columnText, scanRow } from '../../core/rowJson.js';
 import type { Batch, ParkedKey, StoreEvent } from '../../core/store.js';
+import { usualArgumentBytes } from './client.js';
 import { aheadField, gapsField, positionField, positionText, progressFields } from './shardState.js';
 
 export type Argument = string | Buffer;
@@ -21,8 +22,19 @@ export interface BatchArguments {
   readonly parked: readonly ParkedKey[];
 }
 
-/** deletesAhead: these deletes go ahead of the position, which stays. */
-export function batchArguments(keyPrefix: string, epoch: number, batch: Batch, deletesAhead = false): BatchArguments {
+export interface ArgumentOptions {
+  /** Of one argument; a longer one would cost the connection, and everything behind it. */
+  readonly mostBytes?: number;
+  /** These deletes go ahead of the position, which stays. */
+  readonly deletesAhead?: boolean;
+}
+
+export function batchArguments(
+  keyPrefix: string,
+  epoch: number,
+  batch: Batch,
+  { mostBytes = usualArgumentBytes, deletesAhead = false }: ArgumentOptions = {},
+): BatchArguments {
   const deletes: Argument[] = [];
   const strings: Argument[] = [];
   const expiring: Argument[] = [];
@@ -37,6 +49,7 @@ export function batchArguments(keyPrefix: string, epoch: number, batch: Batch, d
       const { target } = last;
       try {
         const key = keyUnder(head, last);
+        requireFit(last, mostBytes);
         if (last.after === null) deletes.push(key);
         else if (target.redis.layout === 'hash') {
           hashes.push(...hashEntry(key, last, last.after));
@@ -74,6 +87,17 @@ export function batchArguments(keyPrefix: string, epoch: number, batch: Batch, d
     onlyDeletes: strings.length + expiring.length + hashes.length === 0,
     parked,
   };
+}
+
+function requireFit({ after, target, definition }: StoreEvent, mostBytes: number): void {
+  if (after === null || after.length <= mostBytes) return;
+  const parts: readonly (string | Buffer)[] = target.redis.layout === 'hash' ? hashFields(definition, after) : [after];
+  const longest = Math.max(...parts.map((part) => Buffer.byteLength(part)));
+  if (longest <= mostBytes) return;
+  throw new LockstepError(
+    'LS-ROW-JSON',
+    `a value of ${longest} bytes; this Redis takes at most ${mostBytes} (proto-max-bulk-len)`,
+  );
 }
 
 function moveArguments({ partition, from, to }: Batch['moves'][number]): string[] {

@@ -1,7 +1,8 @@
 /** Redis clients by configuration, and what the client throws, by cause. */
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis, ReplyError, type RedisOptions } from 'ioredis';
 import type { RedisConfig } from '../../core/config.js';
 import { LockstepError } from '../../core/errors.js';
+import { isTlsFailure } from '../../core/tlsFailure.js';
 
 /**
  * Reconnects by itself but repeats nothing: a command that got no answer fails, and its caller reads the position to
@@ -26,12 +27,27 @@ export function openRedis(config: RedisConfig, pipeline: string): Redis {
   return client;
 }
 
+/** Redis's own default. */
+export const usualArgumentBytes = 512 * 1024 * 1024;
+
+/** How large one argument may be, as far as this server tells: hosted ones often keep CONFIG to themselves. */
+export async function argumentBytes(client: Redis): Promise<number> {
+  try {
+    const [, bytes] = (await client.config('GET', 'proto-max-bulk-len')) as string[];
+    return bytes === undefined ? usualArgumentBytes : Number(bytes);
+  } catch (error) {
+    if (error instanceof ReplyError) return usualArgumentBytes;
+    throw error;
+  }
+}
+
 /** `what` completes "cannot …". */
 export function redisError(error: unknown, what: string): LockstepError {
   if (error instanceof LockstepError) return error;
   const text = error instanceof Error ? error.message : String(error);
   const said = (code: ConstructorParameters<typeof LockstepError>[0]): LockstepError =>
     new LockstepError(code, `cannot ${what}: ${text}`, { cause: error });
+  if (isTlsFailure(error)) return said('LS-REDIS-TLS');
   if (/^(?:WRONGPASS|NOAUTH|NOPERM)\b|invalid username-password|without any password/.test(text))
     return said('LS-REDIS-ACCESS');
   if (/^(?:-?OOM)\b|\bOOM command not allowed/.test(text)) return said('LS-REDIS-FULL');

@@ -15,16 +15,26 @@ export class OwnedShard {
   /** Names (`parkedName`) of what stands parked, batches under way included. */
   readonly #parked: Set<string>;
 
-  constructor(client: Redis, prefix: string, shard: number, epoch: number, parked: readonly string[]) {
+  /** Bytes of one argument that this server takes. */
+  readonly #mostBytes: number;
+
+  constructor(
+    client: Redis,
+    prefix: string,
+    shard: number,
+    epoch: number,
+    found: { readonly parked: readonly string[]; readonly mostBytes: number },
+  ) {
     this.#client = client;
     this.#prefix = prefix;
+    this.#mostBytes = found.mostBytes;
     this.epoch = epoch;
     this.#keys = [stateKey(prefix, shard), parkedHashKey(prefix, shard)];
-    this.#parked = new Set(parked);
+    this.#parked = new Set(found.parked);
   }
 
   async apply(batch: Batch): Promise<ApplyOutcome> {
-    const args = batchArguments(this.#prefix, this.epoch, batch);
+    const args = batchArguments(this.#prefix, this.epoch, batch, { mostBytes: this.#mostBytes });
     const parking = args.parked.map((p) => [parkedName(p), JSON.stringify({ reason: p.reason, seq: p.seq })] as const);
     const unparked = this.#unparked(batch, new Set(parking.map(([name]) => name)));
     for (const [name] of parking) this.#parked.add(name);
@@ -45,7 +55,12 @@ export class OwnedShard {
   async #deleteOnly(batch: Batch, args: BatchArguments): Promise<void> {
     if (args.deletes.length <= 1) return;
     const staying = batch.moves.map((move) => ({ ...move, to: move.from }));
-    const { head } = batchArguments(this.#prefix, this.epoch, { ...batch, events: [], moves: staying }, true);
+    const { head } = batchArguments(
+      this.#prefix,
+      this.epoch,
+      { ...batch, events: [], moves: staying },
+      { deletesAhead: true },
+    );
     const none = counted(0, []);
     try {
       await this.#run(true, [...head, ...args.deletes, ...none, ...none, ...none, ...none, ...none]);

@@ -28,7 +28,7 @@ import type {
   Target,
 } from '../../core/store.js';
 import type { Disagreement, TableForm, Unprepared } from '../../core/tableForm.js';
-import { openRedis, redisError } from './client.js';
+import { argumentBytes, openRedis, redisError } from './client.js';
 import { inspectTables } from './inspect.js';
 import { compareRows, readAtOnce, verdict } from './contents.js';
 import { readEntries, scanAll, scanKeys } from './keys.js';
@@ -237,8 +237,9 @@ class RedisStore implements Store {
   }
 
   async #own(shard: number, epoch: number, state: ShardState): Promise<Extract<Ownership, { kind: 'owned' }>> {
-    const parked = await this.#client.hgetall(parkedHashKey(this.#prefix, shard));
-    this.#owned.set(shard, new OwnedShard(this.#client, this.#prefix, shard, epoch, Object.keys(parked)));
+    const parked = Object.keys(await this.#client.hgetall(parkedHashKey(this.#prefix, shard)));
+    const mostBytes = await argumentBytes(this.#client);
+    this.#owned.set(shard, new OwnedShard(this.#client, this.#prefix, shard, epoch, { parked, mostBytes }));
     return { kind: 'owned', epoch, state };
   }
 

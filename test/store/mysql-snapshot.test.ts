@@ -51,6 +51,7 @@ async function copy(
     },
     readState: () => Promise.resolve(null),
     compareRows: () => Promise.resolve([]),
+    parkedKeys: () => Promise.resolve([]),
   }));
   const answering = setInterval(() => void answerMarkers().catch(() => undefined), 20);
   try {
