@@ -7,7 +7,7 @@ import { keyParts } from '../../core/keyText.js';
 import { asBytesOrNull, asCount } from './cell.js';
 import type { Queries } from './connection.js';
 import { quoteName, quoteTable } from './quote.js';
-import { keyJson, rowJson, sizeGuard } from './rowJson.js';
+import { keyJson, largestImage, rowJson, sizeGuard } from './rowJson.js';
 
 export type Found =
   | { readonly kind: 'row'; readonly after: Buffer }
@@ -22,7 +22,7 @@ export async function readRowByKey(
   queries: Queries,
   definition: Definition,
   key: Buffer,
-  most: number,
+  most = largestImage,
 ): Promise<Found> {
   const columns = keyColumns(definition);
   const parts = keyParts(definition, key);
