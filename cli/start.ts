@@ -128,7 +128,9 @@ async function whyEnded(pipeline: PipelineClient): Promise<LockstepError> {
 }
 
 function progressLine({ stage, status, problems }: PipelineView): string {
-  const copies = (status?.tables ?? []).filter((table) => table.copy !== null).map(copyLine);
+  const due = (status?.tables ?? []).filter((table) => table.copy !== null);
+  const copies = due.filter((table) => table.stage !== 'waiting').map(copyLine);
+  const waiting = due.length - copies.length;
   const troubles = errorsAmong(problems).map(({ code, message }) => `${code}: ${message}`);
-  return [stage, ...troubles, ...copies].join('; ');
+  return [stage, ...troubles, ...copies, ...(waiting === 0 ? [] : [`${waiting} more wait`])].join('; ');
 }
