@@ -12,7 +12,7 @@ export interface CaptureActivityDeps extends CaptureDeps {
   readonly draining: AbortSignal;
 }
 
-export function captureActivities(deps: CaptureActivityDeps): CaptureActivities {
+export function captureActivities(deps: CaptureActivityDeps): Pick<CaptureActivities, 'runCapture'> {
   // Outlives a run: what was seen before a restart of the stream is no news after it.
   const seen = nothingSeen();
   return {

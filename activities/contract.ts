@@ -10,6 +10,7 @@ import type {
   LoadOutcome,
   ProvingCopy,
   VerifyOutcome,
+  WitnessOutcome,
 } from '../core/outcome.js';
 import type { StoreName } from '../core/store.js';
 import type { AskedBy, LeftOutReason, RepairLimits } from '../core/sweep.js';
@@ -73,6 +74,7 @@ export interface ControlActivities {
 /** Queue `capture`. */
 export interface CaptureActivities {
   runCapture(scope: PipelineScope): Promise<CaptureOutcome>;
+  runWitness(scope: PipelineScope): Promise<WitnessOutcome>;
 }
 
 /** Queues `mongo` and `redis`. */

@@ -7,7 +7,7 @@ import type { PipelineStatus, Sample } from '../core/status.js';
 const shownBuckets = 4;
 
 export function publishMetrics(meter: MetricMeter, status: PipelineStatus, sample: Sample): void {
-  const { pipeline, capture, stores, tables, problems } = status;
+  const { pipeline, capture, stores, tables, witness, problems } = status;
   const tags = { pipeline };
   const gauge = (name: string, value: number, more: Readonly<Record<string, string>> = {}): void => {
     meter.createGauge(`lockstep_${name}`, 'float').set(value, { ...tags, ...more });
@@ -18,6 +18,10 @@ export function publishMetrics(meter: MetricMeter, status: PipelineStatus, sampl
   gauge('captured_per_second', capture.changesPerSecond);
   gauge('tables_to_copy', tables.filter((table) => table.copy !== null).length);
   gauge('problems', problems.length);
+  if (witness !== undefined) {
+    gauge('witness_watching', witness.state === 'watching' ? 1 : 0);
+    gauge('escapes_open', witness.escapes.filter(({ healedAt }) => healedAt === null).length);
+  }
   for (const { store, applied, eventsPerSecond, behind, lag, parkedKeys, state, verify } of stores) {
     gauge('applied_events', applied, { store });
     gauge('applied_per_second', eventsPerSecond, { store });

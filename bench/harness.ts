@@ -25,6 +25,8 @@ export interface Scenario {
   readonly title: string;
   /** Figure → what the project asks of it; `min` or `max`. */
   readonly goals: Readonly<Record<string, { readonly min?: number; readonly max?: number; readonly unit: string }>>;
+  /** Of the pipeline, beside the defaults. */
+  readonly settings?: Readonly<Record<string, unknown>>;
   run(bench: Bench): Promise<Measurement>;
 }
 

@@ -15,6 +15,7 @@ import { codec } from './scenarios/codec.js';
 import { latency1500, latency200 } from './scenarios/latency.js';
 import { liveInserts, liveUpdates } from './scenarios/live.js';
 import { idle, restart, snapshot, stoppedStore } from './scenarios/rest.js';
+import { witness } from './scenarios/witness.js';
 
 const scenarios: readonly Scenario[] = [
   codec,
@@ -28,6 +29,7 @@ const scenarios: readonly Scenario[] = [
   restart,
   idle,
   stoppedStore,
+  witness,
 ];
 const root = join(packageRoot(), '.lockstep', 'bench');
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -79,7 +81,8 @@ async function repeat(stack: Stack, scenario: Scenario): Promise<Result> {
   const measured: Measurement[] = [];
   for (let run = 1; run <= runs; run++) {
     say(`${scenario.name}: run ${run} of ${runs}`);
-    measured.push(await withBench(stack, { label: 'bench' }, async (bench) => await scenario.run(bench)));
+    const options = { label: 'bench', ...(scenario.settings === undefined ? {} : { settings: scenario.settings }) };
+    measured.push(await withBench(stack, options, async (bench) => await scenario.run(bench)));
   }
   const middle = (of: (m: Measurement) => Iterable<readonly [string, number]>): Record<string, number> => {
     const names = [...new Set(measured.flatMap((m) => [...of(m)].map(([name]) => name)))];

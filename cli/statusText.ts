@@ -1,4 +1,5 @@
 /** A pipeline's status as text: a table for a terminal, the same in plain lines elsewhere. Pure. */
+import { causeTexts, type Escape, type WitnessStatus } from '../core/witness.js';
 import type { CaptureStatus, PipelineStatus, StoreStatus, TableStatus } from '../core/status.js';
 import type { ParkedSomewhere } from '../stages/parked.js';
 
@@ -7,13 +8,15 @@ const shownKey = 120;
 
 /** Tables that simply stream are counted, not listed, above this many. */
 const listedTables = 40;
+const listedEscapes = 8;
 
 export function statusText(status: PipelineStatus): string {
-  const { pipeline, stage, at, tables, capture, stores, problems } = status;
+  const { pipeline, stage, at, tables, capture, stores, witness, problems } = status;
   const parts = [
     `pipeline ${pipeline}: ${stage}, ${at}`,
     storeTable(stores, at),
     captureLine(capture),
+    witness === undefined ? '' : witnessText(witness),
     tableTable(tables, at),
     ...(problems.length === 0 ? [] : [`problems\n${problems.map(problemText).join('\n')}`]),
   ];
@@ -70,6 +73,18 @@ function storeTable(stores: readonly StoreStatus[], at: string): string {
 function captureLine({ backlog, oldestMs, changesPerSecond, bytes }: CaptureStatus): string {
   const waiting = backlog === 0 ? 'nothing waits' : `${count(backlog)} changes wait, the oldest ${lagText(oldestMs)}`;
   return `capture: ${count(changesPerSecond)} changes/s, ${waiting}, change log ${sizeText(bytes)}`;
+}
+
+function witnessText({ state, reason, position, escapes }: WitnessStatus): string {
+  const what = state === 'standing-down' ? `stands down: ${reason ?? ''}` : state;
+  const where = state === 'watching' && position !== null ? `, up to ${position}` : '';
+  return [`witness: ${what}${where}`, ...escapes.slice(0, listedEscapes).map(escapeLine)].join('\n');
+}
+
+function escapeLine({ table, keys, cause, since, healing, healedAt }: Escape): string {
+  const what = keys === null ? 'the table' : `${count(keys)} keys`;
+  const healed = healedAt === null ? `being healed (${healing})` : `healed ${healedAt} (${healing})`;
+  return `  escaped: ${what} of ${table}, ${causeTexts[cause]}; since ${since}, ${healed}`;
 }
 
 function tableTable(tables: readonly TableStatus[], at: string): string {

@@ -93,6 +93,8 @@ export interface Config {
   readonly schema?: SchemaConfig;
   /** For every table; what is absent is in its type's own form. */
   readonly forms?: FormSettings;
+  /** Whether the binary log is read and held against the triggers. Absent: it is. */
+  readonly witness?: boolean;
   readonly changeLog: { readonly maxBytes: number };
   readonly capture: { readonly batchRows: number };
   readonly apply: { readonly shards: number };

@@ -13,7 +13,19 @@ import {
   type Tell,
 } from './configOverrides.js';
 import { isOff, kafkaSection, mongoSection, mysqlSection, redisSection, temporalSection } from './configServers.js';
-import { alreadyTold, duration, flag, group, integer, list, matching, share, size, text } from './configScalars.js';
+import {
+  alreadyTold,
+  duration,
+  flag,
+  group,
+  integer,
+  list,
+  matching,
+  onOrOff,
+  share,
+  size,
+  text,
+} from './configScalars.js';
 import { readConfigText, type ConfigText, type Mistake, type Outside } from './configText.js';
 import { validateSection } from './configValidate.js';
 import { LockstepError } from './errors.js';
@@ -35,6 +47,7 @@ const sections = {
   changeLog: group({ maxBytes: size(16 * 1024 ** 2, 1024 ** 5, 'at least 16MB').default(10 * 1024 ** 3) }).prefault({}),
   capture: group({ batchRows: integer(1, 10_000).default(2_000) }).prefault({}),
   apply: group({ shards: integer(1, 64).default(1) }).prefault({}),
+  witness: onOrOff().default(true),
   snapshot: group({
     chunkTime: duration(1, 1_000, 'at most 1s').default(50),
     maxBacklogRows: integer(1_000, 100_000_000).default(20_000),
@@ -110,6 +123,7 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
   const changeLog = check(sections.changeLog, raw['changeLog'] ?? undefined, 'changeLog');
   const capture = check(sections.capture, raw['capture'] ?? undefined, 'capture');
   const apply = check(sections.apply, raw['apply'] ?? undefined, 'apply');
+  const witness = check(sections.witness, raw['witness'] ?? undefined, 'witness');
   const snapshot = check(sections.snapshot, raw['snapshot'] ?? undefined, 'snapshot');
   const validate = check(sections.validate, raw['validate'] ?? undefined, 'validate');
   const resync = check(sections.resync, raw['resync'] ?? undefined, 'resync');
@@ -134,6 +148,7 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
     !changeLog ||
     !capture ||
     !apply ||
+    witness === undefined ||
     !snapshot ||
     !validate ||
     !resync ||
@@ -156,6 +171,7 @@ function checkFile(read: ConfigText, mistakes: Mistake[]): Config | undefined {
     changeLog,
     capture,
     apply,
+    witness,
     snapshot: { chunkMs: chunkTime, ...copies },
     validate,
     resync,

@@ -88,6 +88,13 @@ export function flag() {
   });
 }
 
+export function onOrOff() {
+  return scalar<boolean>('on or off', (input) => {
+    if (input === 'on' || input === true || input === 'true') return { value: true };
+    return input === 'off' || input === false || input === 'false' ? { value: false } : { wrong: 'is neither' };
+  });
+}
+
 export function oneOf<const T extends string>(...names: readonly T[]) {
   return scalar<T>(names.join(', '), (input) => {
     const value = names.find((name) => name === String(input));

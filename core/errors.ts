@@ -359,6 +359,18 @@ export const errorCodes = {
     retryable: true,
     help: 'The change log reached `changeLog.maxBytes`, because capture did not run or could not reach Kafka. Its triggers were dropped rather than fill the disk of MySQL, so changes are not captured at present. Start a worker, or bring Kafka back: once the log is below half, triggers come back and every table is copied.',
   },
+  'LS-WITNESS-STANDS-DOWN': {
+    retryable: true,
+    help: 'The witness does not read the binary log, for the reason given: what escapes the triggers (cascades of foreign keys, TRUNCATE, partitions) is then found by sweeps alone. Set right what the message names and it begins by itself within a minute; or set `witness: off`.',
+  },
+  'LS-WITNESS-BINLOG-LOST': {
+    retryable: true,
+    help: 'The binary log no longer holds what the witness had not read (purged, or reset). Nobody can tell what escaped the triggers meanwhile, so every table is being copied again. Keep binary logs (binlog_expire_logs_seconds) for longer than workers may be down.',
+  },
+  'LS-CHANGES-ESCAPED': {
+    retryable: true,
+    help: 'Changes of this table did not come through its triggers, for the cause given; the binary log shows them. They are being logged again, key by key or by a copy of the table, without anyone doing anything. If the cause comes back, remove it: docs/mysql.md tells how for each.',
+  },
   'LS-MYSQL-AUTOINC': {
     retryable: false,
     help: 'With innodb_autoinc_lock_mode 0 or 1 a copy would lock the change log for every writer of every captured table. Set it to 2, MySQL’s default, and restart the server.',

@@ -22,6 +22,13 @@ export type ApplyStageOutcome =
   /** The store lost these tables alone (a dropped collection); positions stay, copy these tables. */
   | { readonly kind: 'tables-lost'; readonly store: StoreName; readonly tables: readonly string[] };
 
+export type WitnessOutcome =
+  | { readonly kind: 'stopped' }
+  /** The configuration switches it off. */
+  | { readonly kind: 'off' }
+  /** A right or a setting of the server is missing; the state database says which. */
+  | { readonly kind: 'stands-down'; readonly reason: string };
+
 export type CopyOutcome =
   | { readonly kind: 'copied'; readonly rows: number; readonly orphans: number }
   | { readonly kind: 'stopped' }

@@ -5,6 +5,7 @@
  */
 import type { Problem } from './problem.js';
 import type { StoreName } from './store.js';
+import type { WitnessStatus } from './witness.js';
 
 /**
  * `stopped`: no workflow runs. `starting`: triggers are being installed. `copying`: at least one table is not yet
@@ -101,6 +102,8 @@ export interface PipelineStatus {
   readonly tables: readonly TableStatus[];
   readonly capture: CaptureStatus;
   readonly stores: readonly StoreStatus[];
+  /** Absent where nothing is known of it. */
+  readonly witness?: WitnessStatus;
   readonly problems: readonly OpenProblem[];
 }
 

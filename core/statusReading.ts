@@ -17,6 +17,7 @@ import type {
 import type { ShardState, StoreName } from './store.js';
 import type { VerifiedShard } from './verified.js';
 import { verifiedThrough, verifyStatus } from './verifiedReading.js';
+import { causeTexts, type Escape, type WitnessStatus } from './witness.js';
 
 /** `waiting`: the triggers are not in place; `needed`: not begun; `old-keys`: what lies under a former key is deleted. */
 export type CopyPhase = 'waiting' | 'needed' | 'old-keys' | 'rows' | 'skipped' | 'orphans' | 'done';
@@ -59,6 +60,7 @@ export interface Reading {
   readonly verified: readonly VerifiedShard[];
   /** Everything that was committed before is in the log, as it was read; null where that cannot be told. */
   readonly publishedThrough: number | null;
+  readonly witness?: WitnessStatus | null;
   /** What did not answer, and what others found. */
   readonly problems: readonly OpenProblem[];
 }
@@ -112,7 +114,8 @@ export function statusOf(reading: Reading, since: Sample | null, circumstances: 
         throughOf(store.store),
       ),
     })),
-    problems: [...reading.problems, ...ownProblems(reading, circumstances)],
+    ...(reading.witness ? { witness: reading.witness } : {}),
+    problems: [...reading.problems, ...ownProblems(reading, circumstances), ...witnessProblems(reading)],
   };
 }
 
@@ -262,6 +265,29 @@ function ownProblems(reading: Reading, { changeLogMaxBytes }: Circumstances): re
     problems.push(warning('LS-CHANGE-LOG-GROWS', `the change log has reached ${share} % of changeLog.maxBytes`));
   }
   return problems;
+}
+
+function witnessProblems({ witness }: Reading): readonly OpenProblem[] {
+  if (!witness) return [];
+  const standsDown =
+    witness.state === 'standing-down'
+      ? [warning('LS-WITNESS-STANDS-DOWN', `the witness stands down: ${witness.reason ?? 'it does not say why'}`)]
+      : [];
+  const open = witness.escapes.filter(({ healedAt }) => healedAt === null);
+  return [
+    ...standsDown,
+    ...open.map((found) => ({ ...warning(codeFor(found), escapeText(found)), table: found.table })),
+  ];
+}
+
+function codeFor({ cause }: Escape): 'LS-WITNESS-BINLOG-LOST' | 'LS-CHANGES-ESCAPED' {
+  return cause === 'binlog-lost' ? 'LS-WITNESS-BINLOG-LOST' : 'LS-CHANGES-ESCAPED';
+}
+
+function escapeText({ keys, cause, since, healing }: Escape): string {
+  const what = keys === null ? 'changes' : `${keys} keys`;
+  const how = healing === 'copy' ? 'the table is being copied' : 'they are being logged again';
+  return `${what} escaped the triggers since ${since}: ${causeTexts[cause]}; ${how}`;
 }
 
 function sum(numbers: readonly number[]): number {

@@ -20,6 +20,10 @@ export function captureId(pipeline: string): string {
   return `${pipelineId(pipeline)}/capture`;
 }
 
+export function witnessId(pipeline: string): string {
+  return `${pipelineId(pipeline)}/witness`;
+}
+
 /** One shard has no number in its name. */
 export function applyId(pipeline: string, store: StoreName, shard: number, shards: number): string {
   const id = `${pipelineId(pipeline)}/apply/${store}`;
@@ -50,29 +54,38 @@ export function ingestId(pipeline: string, table: string, ingest: string): strin
   return `${pipelineId(pipeline)}/ingest/${table}/${ingest}`;
 }
 
-/** Every stream of a pipeline: one capture; one apply, and where wanted one verify, for each store and shard. */
+/** Every stream of a pipeline: a capture, where wanted a witness; an apply, where wanted a verify, for each store and shard. */
 export type Stream =
   | { readonly kind: 'capture' }
+  | { readonly kind: 'witness' }
   | { readonly kind: 'apply'; readonly store: StoreName; readonly shard: number }
   | { readonly kind: 'verify'; readonly store: StoreName; readonly shard: number };
 
-/** What decides which streams a pipeline has. A pipeline that was started before verify existed has none of it. */
+/** What decides which streams a pipeline has. One that was started before verify or witness existed has none of them. */
 export interface StreamScope {
   readonly stores: readonly StoreName[];
   readonly shards: number;
   readonly verify?: boolean;
+  readonly witness?: boolean;
 }
 
-export function streamsOf({ stores, shards, verify = false }: StreamScope): readonly Stream[] {
+export function streamsOf({ stores, shards, verify = false, witness = false }: StreamScope): readonly Stream[] {
   const each = <K extends 'apply' | 'verify'>(kind: K) =>
     stores.flatMap((store) => Array.from({ length: shards }, (_, shard) => ({ kind, store, shard }) as const));
-  return [{ kind: 'capture' }, ...each('apply'), ...(verify ? each('verify') : [])];
+  return [
+    { kind: 'capture' },
+    ...each('apply'),
+    ...(verify ? each('verify') : []),
+    ...(witness ? [{ kind: 'witness' } as const] : []),
+  ];
 }
 
 export function streamId(pipeline: string, stream: Stream, shards: number): string {
   switch (stream.kind) {
     case 'capture':
       return captureId(pipeline);
+    case 'witness':
+      return witnessId(pipeline);
     case 'apply':
       return applyId(pipeline, stream.store, stream.shard, shards);
     case 'verify':
@@ -82,13 +95,15 @@ export function streamId(pipeline: string, stream: Stream, shards: number): stri
 
 /** As search attribute, and as the place of a trouble. */
 export function streamStage(stream: Stream): string {
-  return stream.kind === 'capture' ? 'capture' : `${stream.kind}/${stream.store}`;
+  return 'store' in stream ? `${stream.kind}/${stream.store}` : stream.kind;
 }
 
 export function streamSummary(stream: Stream): string {
   switch (stream.kind) {
     case 'capture':
       return 'change log → Kafka';
+    case 'witness':
+      return 'binary log against change log';
     case 'apply':
       return `Kafka → ${stream.store}, shard ${stream.shard}`;
     case 'verify':
@@ -97,5 +112,5 @@ export function streamSummary(stream: Stream): string {
 }
 
 export function streamQueue(stream: Stream): QueueName {
-  return stream.kind === 'capture' ? 'capture' : stream.store;
+  return 'store' in stream ? stream.store : 'capture';
 }

@@ -18,7 +18,7 @@ export interface Setup {
 const lockstepGrants = [
   `GRANT SELECT, TRIGGER ON ${database}.* TO lockstep@'%'`,
   "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX ON lockstep.* TO lockstep@'%'",
-  "GRANT PROCESS ON *.* TO lockstep@'%'",
+  "GRANT PROCESS, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO lockstep@'%'",
 ];
 
 export function configFileIn(folder: string): string {

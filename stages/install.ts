@@ -21,6 +21,7 @@ import { heldTables } from './heldTables.js';
 import { noticesOf, recordNotices } from './schemaNotices.js';
 import { planTables, type Source } from './tablePlan.js';
 import { planOf, readPlan, readSource, settleTables, type TableProblem, type TablesDeps } from './tables.js';
+import { rememberBeginning } from './witnessBeginning.js';
 
 export interface InstallDeps extends TablesDeps {
   /** Accepts a server with another server_uuid as the source from now on; every table is copied again. */
@@ -57,6 +58,7 @@ export async function prepareState(deps: InstallDeps): Promise<string> {
 export async function install(deps: InstallDeps): Promise<InstallReport> {
   const { config, mysql } = deps;
   const serverUuid = await prepareState(deps);
+  await rememberBeginning(mysql, config);
   const settled = await settle(deps);
   const { leftOut } = await readPlan(deps);
   const held = (await heldTables(mysql)).map(({ table }) => table);
@@ -161,6 +163,7 @@ export async function adoptSource(deps: TablesDeps): Promise<void> {
 
 async function adopt({ config, mysql }: TablesDeps, serverUuid: string): Promise<void> {
   const { stateDatabase } = config.mysql;
+  await rememberBeginning(mysql, config);
   await mysql.transaction(async (queries) => {
     for (const { id } of await readCapturedTables(queries, stateDatabase)) {
       await requestCopy(queries, stateDatabase, { tableId: id, run: randomUUID(), reason: 'source-changed' });

@@ -25,6 +25,7 @@ import { readCopies } from '../stores/mysql/copies.js';
 import { readParkedKeys } from '../stores/mysql/parked.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import { readVerified } from '../stores/mysql/verified.js';
+import { readWitnessStatus } from '../stores/mysql/witnessState.js';
 
 export interface ObserveDeps {
   readonly config: Config;
@@ -95,8 +96,9 @@ export async function observe(deps: ObserveDeps, options: ObserveOptions): Promi
   return { status: statusOf(reading, options.since, circumstances), sample: sampleOf(reading) };
 }
 
-const noMysql: Pick<Reading, 'tables' | 'backlog' | 'verified'> = {
+const noMysql: Pick<Reading, 'tables' | 'backlog' | 'verified' | 'witness'> = {
   tables: [],
+  witness: null,
   verified: [],
   backlog: { rows: 0, oldestMs: 0, bytes: 0 },
 };
@@ -105,11 +107,12 @@ async function readMysql({ mysql }: ObserveDeps): Promise<typeof noMysql> {
   const { stateDatabase } = mysql.config;
   const captured = await readCapturedTables(mysql, stateDatabase);
   if (captured.length === 0) return noMysql;
-  const [copies, parked, backlog, verified] = await Promise.all([
+  const [copies, parked, backlog, verified, witness] = await Promise.all([
     readCopies(mysql, stateDatabase),
     readParkedKeys(mysql, stateDatabase),
     readBacklog(mysql, stateDatabase),
     readVerified(mysql, stateDatabase),
+    readWitnessStatus(mysql, stateDatabase),
   ]);
   const copyOf = new Map(copies.map((copy) => [copy.tableId, copy]));
   const parkedOf = new Map<number, number>();
@@ -128,7 +131,7 @@ async function readMysql({ mysql }: ObserveDeps): Promise<typeof noMysql> {
       parkedKeys: parkedOf.get(id) ?? 0,
     };
   });
-  return { tables, backlog, verified };
+  return { tables, backlog, verified, witness };
 }
 
 /** A reader serves one fetch at a time, and one that was given up on may still be under way. */

@@ -13,7 +13,7 @@ import { errorNumber } from '../stores/mysql/failure.js';
 import { atKeyText } from '../stores/mysql/keyLookup.js';
 import { readDefinition, readKnownTables } from '../stores/mysql/state.js';
 import { isPassing } from './copyState.js';
-import { logKeyDelete, type KeyScope } from './repairKey.js';
+import { logKeyDelete, logKeyDeletes, type KeyScope } from './repairKey.js';
 
 export interface RepairDeps {
   readonly mysql: Mysql;
@@ -95,10 +95,16 @@ async function repairGroup(
     scope,
     [...conditions.values()].filter((condition) => condition !== null),
   );
+  const absent = [...conditions].flatMap(([key, condition]) =>
+    condition === null || present.has(key) ? [] : [{ key, condition }],
+  );
+  const together = before === undefined && absent.length > 1 && !scope.signal.aborted;
+  const deleted = together && (await logKeyDeletes(scope, absent));
   const done: Repaired[] = [];
   for (const [key, condition] of conditions) {
     scope.beat();
     if (present.has(key)) done.push({ key, outcome: 'logged' });
+    else if (deleted && condition !== null) done.push({ key, outcome: 'deleted' });
     else if (condition === null || scope.signal.aborted) done.push({ key, outcome: 'skipped' });
     else done.push({ key, outcome: await logKeyDelete(scope, key, condition, (await before?.(key)) ?? null) });
   }

@@ -11,6 +11,7 @@ import { lookActivities } from '../activities/look.js';
 import { snapshotActivities } from '../activities/snapshot.js';
 import { sweepActivities } from '../activities/sweep.js';
 import { verifyActivities } from '../activities/verify.js';
+import { witnessActivities } from '../activities/witness.js';
 import type { Config } from '../core/config.js';
 import { contentCheck } from '../core/ingestContent.js';
 import { pipelineIdentity } from '../core/pipelineIdentity.js';
@@ -99,7 +100,10 @@ function activitiesOf(config: Config, { mysql, reader, stores }: Clients, draini
   };
   return {
     control: { ...installActivities({ ...common, stores }), ...lookActivities({ ...common, reader, stores }) },
-    capture: captureActivities({ ...common, version: version(), draining }),
+    capture: {
+      ...captureActivities({ ...common, version: version(), draining }),
+      ...witnessActivities({ ...common, draining }),
+    },
     mongo: stream,
     redis: stream,
     ingest: {

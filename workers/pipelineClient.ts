@@ -90,6 +90,7 @@ async function start(client: Client, handle: Handle, config: Config): Promise<'s
     stores: configuredStores(config),
     shards: config.apply.shards,
     verify: config.verify.sample > 0,
+    witness: config.witness !== false,
     parallelCopies: config.snapshot.parallel,
   };
   try {
@@ -141,9 +142,12 @@ async function stopNow(client: Client, config: Config): Promise<number> {
     isGone(client.workflow.getHandle(workflowId).terminate('lockstep stop --now')).then((gone) => !gone);
   // The list is some moments late; the streams are known by name.
   const { pipeline: name, apply } = config;
-  const streams = streamsOf({ stores: configuredStores(config), shards: apply.shards, verify: true }).map((s) =>
-    streamId(name, s, apply.shards),
-  );
+  const streams = streamsOf({
+    stores: configuredStores(config),
+    shards: apply.shards,
+    verify: true,
+    witness: true,
+  }).map((s) => streamId(name, s, apply.shards));
   let ended = 0;
   for (const workflowId of [pipelineId(name), ...streams]) if (await terminate(workflowId)) ended += 1;
   for await (const workflowId of runningOf(client, config)) if (await terminate(workflowId)) ended += 1;

@@ -18,6 +18,7 @@ import { childOptions } from './options.js';
 import type { DueCopy } from './pipelineState.js';
 import { snapshot } from './snapshot.js';
 import { verify } from './verify.js';
+import { witness } from './witness.js';
 
 /** maxHistoryEvents: as for the pipeline itself. */
 export async function startStream(
@@ -44,6 +45,8 @@ function workflowOf(stream: Stream): typeof capture {
   switch (stream.kind) {
     case 'capture':
       return capture;
+    case 'witness':
+      return witness;
     case 'apply':
       return apply;
     case 'verify':

@@ -1,5 +1,6 @@
 /** The pipeline in Markdown, for the page of its workflow in Temporal's web UI: an operator needs nothing else to know how it goes. */
 import type { CopyStatus, OpenProblem, StoreStatus, TableStatus } from '../core/status.js';
+import { causeTexts, type WitnessStatus } from '../core/witness.js';
 import { stageOf, viewOf, type PipelineState } from './pipelineState.js';
 
 const shownTables = 20;
@@ -19,7 +20,7 @@ export function renderDetails(pipeline: string, state: PipelineState): string {
 function lookLines(state: PipelineState): readonly string[] {
   const status = state.look?.status;
   if (status === undefined) return [];
-  const { capture, stores } = status;
+  const { capture, stores, witness } = status;
   const streaming = (state.look?.tableCount ?? 0) - (state.look?.uncopied ?? 0);
   return [
     `${streaming} of ${state.look?.tableCount ?? 0} tables copied · as of ${status.at}`,
@@ -40,7 +41,16 @@ function lookLines(state: PipelineState): readonly string[] {
         ...stores.map(storeCells),
       ],
     ),
+    ...(witness === undefined ? [] : [witnessLine(witness)]),
   ];
+}
+
+function witnessLine({ state, reason, escapes }: WitnessStatus): string {
+  const open = escapes.filter(({ healedAt }) => healedAt === null).length;
+  const what = state === 'standing-down' ? `stands down: ${reason ?? ''}` : state;
+  const [last] = escapes;
+  if (last === undefined) return `Witness ${what}; nothing escaped.`;
+  return `Witness ${what}; ${open} escapes open. Last: ${code(last.table)}, ${causeTexts[last.cause]}.`;
 }
 
 function storeCells(store: StoreStatus): readonly string[] {

@@ -6,3 +6,4 @@ export { pipeline } from './pipeline.js';
 export { snapshot } from './snapshot.js';
 export { validate } from './validate.js';
 export { verify } from './verify.js';
+export { witness } from './witness.js';

@@ -21,10 +21,19 @@ export interface PipelineScope {
   readonly shards: number;
   /** Whether each applied change is verified. Absent in pipelines that were started before there was verify. */
   readonly verify?: boolean;
+  /** Whether the binary log is read beside capture. Absent in pipelines that were started before there was a witness. */
+  readonly witness?: boolean;
 }
 
-export function scopeOf({ pipeline, identity, stores, shards, verify }: PipelineScope): PipelineScope {
-  return { pipeline, identity, stores, shards, ...(verify === undefined ? {} : { verify }) };
+export function scopeOf({ pipeline, identity, stores, shards, verify, witness }: PipelineScope): PipelineScope {
+  return {
+    pipeline,
+    identity,
+    stores,
+    shards,
+    ...(verify === undefined ? {} : { verify }),
+    ...(witness === undefined ? {} : { witness }),
+  };
 }
 
 export interface PipelineInput extends PipelineScope {

@@ -36,6 +36,11 @@ export function ingestOptions(pipeline: string): ActivityOptions {
   };
 }
 
+/** The same for the witness: its healing must begin within ten seconds, this included. */
+export function witnessOptions(pipeline: string): ActivityOptions {
+  return { ...streamOptions(pipeline, 'capture'), heartbeatTimeout: '5 seconds' };
+}
+
 /** Short work that is tried until it succeeds or turns out to be impossible. */
 export function controlOptions(pipeline: string): ActivityOptions {
   return {

@@ -69,7 +69,7 @@ export interface Step {
   readonly actions: readonly Action[];
 }
 
-export type Bounds = Pick<PipelineInput, 'stores' | 'shards' | 'verify' | 'parallelCopies'>;
+export type Bounds = Pick<PipelineInput, 'stores' | 'shards' | 'verify' | 'witness' | 'parallelCopies'>;
 
 export const firstState: PipelineState = {
   phase: 'installing',
@@ -215,7 +215,7 @@ function withStreamReport(state: PipelineState, report: StreamReport): PipelineS
 }
 
 function placeOf(stream: Stream): string {
-  return stream.kind === 'capture' ? 'capture' : `${stream.kind}/${stream.store}/${stream.shard}`;
+  return 'store' in stream ? `${stream.kind}/${stream.store}/${stream.shard}` : stream.kind;
 }
 
 function withTrouble(state: PipelineState, place: string, problem: OpenProblem): PipelineState {

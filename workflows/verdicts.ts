@@ -1,5 +1,5 @@
 /** What follows from each outcome of a stream. Total: a new outcome does not compile before it has a verdict. */
-import type { ApplyStageOutcome, CaptureOutcome, VerifyOutcome } from '../core/outcome.js';
+import type { ApplyStageOutcome, CaptureOutcome, VerifyOutcome, WitnessOutcome } from '../core/outcome.js';
 import { warning } from '../core/problem.js';
 import type { Stream } from '../core/workflowNames.js';
 import { again, type Verdict } from './stream.js';
@@ -20,6 +20,22 @@ export function afterCapture(outcome: CaptureOutcome): Verdict {
     case 'log-lost':
     case 'source-rewound':
       return { afterMs: 0, problem: warning('LS-LOSS-COPYING', outcome.reason), copyNow: true };
+  }
+}
+
+/** What it lacks may be granted, and the configuration may change: it looks again now and then. */
+const standDownMs = 60_000;
+const offMs = 300_000;
+
+/** Why it stands down is in the state database, where `status` reads it. */
+export function afterWitness(outcome: WitnessOutcome): Verdict {
+  switch (outcome.kind) {
+    case 'stopped':
+      return again;
+    case 'off':
+      return { afterMs: offMs, problem: null, copyNow: false };
+    case 'stands-down':
+      return { afterMs: standDownMs, problem: null, copyNow: false };
   }
 }
 

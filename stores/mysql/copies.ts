@@ -23,6 +23,8 @@ export type CopyReason =
   /** A store or the log lost something. */
   | 'loss'
   | 'source-changed'
+  /** The witness saw changes that the triggers did not. */
+  | 'escaped'
   | 'asked'
   /** It was loaded directly: only what differs in a store is logged. */
   | 'loaded';

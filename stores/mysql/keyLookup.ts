@@ -115,7 +115,7 @@ export async function keysAt(
   queries: Queries,
   definition: Definition,
   condition: string,
-  locking: '' | 'FOR SHARE',
+  locking: '' | 'FOR SHARE' | 'FOR SHARE NOWAIT',
 ): Promise<readonly string[]> {
   const rows = await queries.rows(
     `SELECT CAST(${keyJson(definition, 't')} AS BINARY) FROM ${quoteTable(definition.database, definition.table)} t WHERE ${condition} ${locking}`,

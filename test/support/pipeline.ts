@@ -29,6 +29,8 @@ export interface PipelineOptions {
   readonly redisUri?: string;
   /** Grants on the source database; the documented ones by default. */
   readonly sourceGrants?: string;
+  /** Global ones; the documented ones by default. */
+  readonly globalGrants?: string;
 }
 
 export interface Pipeline {
@@ -68,7 +70,9 @@ export async function createPipeline(stack: Stack, options: PipelineOptions): Pr
     `GRANT ${options.sourceGrants ?? 'SELECT, TRIGGER'} ON \`${escaped(database)}\`.* TO '${database}'@'%'`,
   );
   await root.query(`GRANT ${stateGrants} ON \`${escaped(stateDatabase)}\`.* TO '${database}'@'%'`);
-  await root.query(`GRANT PROCESS ON *.* TO '${database}'@'%'`);
+  await root.query(
+    `GRANT ${options.globalGrants ?? 'PROCESS, REPLICATION SLAVE, REPLICATION CLIENT'} ON *.* TO '${database}'@'%'`,
+  );
 
   const mongoUri = options.mongoUri ?? stack.mongo.uri;
   const redisUri = options.redisUri ?? stack.redis.uri;

@@ -26,6 +26,7 @@ import type {
   LoadOutcome,
   ProvingCopy,
   VerifyOutcome,
+  WitnessOutcome,
 } from '../../core/outcome.js';
 import type { PipelineStatus } from '../../core/status.js';
 import { streamId, streamsOf, taskQueue } from '../../core/workflowNames.js';
@@ -45,6 +46,7 @@ export type PipelineHandle = WorkflowHandle<typeof pipeline>;
 export interface Script {
   install: (attempt: number) => Promise<void>;
   capture: (run: Run, attempt: number) => Promise<CaptureOutcome>;
+  witness: (run: Run) => Promise<WitnessOutcome>;
   apply: (request: ApplyRequest, run: Run, attempt: number) => Promise<ApplyStageOutcome>;
   verify: (request: VerifyRequest, run: Run) => Promise<VerifyOutcome>;
   copy: (request: CopyRequest, run: Run) => Promise<CopyOutcome>;
@@ -110,6 +112,7 @@ export function newScript(): Script {
   const script: Script = {
     install: () => Promise.resolve(),
     capture: untilStopped,
+    witness: untilStopped,
     apply: (_, run) => untilStopped(run),
     verify: (_, run) => untilStopped(run),
     copy: ({ table }) => {
@@ -222,7 +225,10 @@ export function activitiesOf(script: Script): QueueActivities {
       },
       running: async (ids) => await runningAmong(ids),
     },
-    capture: { runCapture: () => runStage((run) => script.capture(run, attempt()), never) },
+    capture: {
+      runCapture: () => runStage((run) => script.capture(run, attempt()), never),
+      runWitness: () => runStage((run) => script.witness(run), never),
+    },
     mongo: apply,
     redis: apply,
     ingest: {
