@@ -236,5 +236,5 @@ function unknownSetting(key: string, known: readonly string[], group: string): s
   const meant = otherNames[`${group}.${key}`] ?? nearest(key, known);
   const suggestion = meant === undefined ? '' : ` (did you mean ${meant}?)`;
   const byNearness = known.toSorted((a, b) => editDistance(key, a) - editDistance(key, b) || a.localeCompare(b));
-  return `is no setting${suggestion}; allowed: ${(known.length > 20 ? byNearness.slice(0, 20) : known).join(', ')}`;
+  return `is no setting${suggestion}; allowed: ${(known.length > 24 ? byNearness.slice(0, 24) : known).join(', ')}`;
 }

@@ -90,6 +90,7 @@ describe('a right file', () => {
         },
       },
       resync: { automatic: true },
+      witness: true,
       verify: { sample: 1, repair: true },
     });
   });
@@ -154,14 +155,14 @@ describe('a wrong file', () => {
       'empty',
       '',
       [
-        'the file is empty; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, verify, int64, json, datetime, boolean, overrides',
+        'the file is empty; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, witness, snapshot, validate, resync, verify, int64, json, datetime, boolean, overrides',
       ],
     ],
     [
       'a list',
       '- a',
       [
-        'the file is no group of settings; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, verify, int64, json, datetime, boolean, overrides',
+        'the file is no group of settings; allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, witness, snapshot, validate, resync, verify, int64, json, datetime, boolean, overrides',
       ],
     ],
     ['not YAML', 'pipeline: "shop', ['line 1: the file is not YAML: Missing closing']],
@@ -181,7 +182,7 @@ describe('a wrong file', () => {
       'an unknown section',
       `${contract}kafak: {}\n`,
       [
-        'line 11: kafak is no setting (did you mean kafka?); allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, snapshot, validate, resync, verify, int64, json, datetime, boolean, overrides',
+        'line 11: kafak is no setting (did you mean kafka?); allowed: pipeline, mysql, kafka, mongo, redis, temporal, tables, schema, changeLog, capture, apply, witness, snapshot, validate, resync, verify, int64, json, datetime, boolean, overrides',
       ],
     ],
     [
