@@ -209,4 +209,6 @@ export interface IngestOptions {
   readonly throughLog: boolean;
   /** Direct road: consumers of the topics get the rows as `r` events. */
   readonly asEvents: boolean;
+  /** Gives way to nobody: for a server that no application uses at the time. */
+  readonly fullSpeed?: boolean;
 }

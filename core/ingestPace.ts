@@ -25,7 +25,7 @@ export interface Pace {
 /** Others at work: on average every tenth look met one. */
 const someone = 0.1;
 const smoothing = 0.25;
-const leastShare = 0.08;
+const leastShare = 0.2;
 const mostChunks = 12;
 const fewestChunks = 2;
 /** Above, the slowest store is given time: what waits is memory, and lag for the application's own changes. */

@@ -180,7 +180,7 @@ class Loading {
       for (const { number, accepted, keys } of open) {
         this.#hooks.beat();
         const images = await readImages(mysql, landing.definition, keysCondition(landing.definition, keys));
-        landings.add(images.length, land(landing, { number, accepted, images }, road.carryOf(null, false)));
+        landings.add(land(landing, { number, accepted, images }, road.carryOf(null, false)));
       }
       await landings.drain();
     }
@@ -224,7 +224,7 @@ class Loading {
       meter.working(false);
       meter.brought(brought);
       if (brought.images.length > 0) {
-        landings.add(brought.images.length, land(landing, brought, road.carryOf(marker, options.mode === 'insert')));
+        landings.add(land(landing, brought, road.carryOf(marker, options.mode === 'insert')));
       }
       if (tooManyRejects()) return { kind: 'too-many-rejects' };
       if (chunk.next === null) return { kind: 'loaded' };

@@ -23,13 +23,13 @@ export class Landings {
     this.#meter = meter;
   }
 
-  add(rows: number, landing: Promise<Landed>): void {
+  add(landing: Promise<Landed>): void {
     const began = this.#meter.landingBegins();
     const settled = landing
       .then(
         (landed) => {
           this.#done.push(landed);
-          this.#meter.landed(landed, rows);
+          this.#meter.landed(landed);
         },
         (error: unknown) => {
           this.#failure ??= { error };

@@ -3,7 +3,7 @@
  * one row with its commit: how long that takes shows what an application feels.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LockstepError } from '../core/errors.js';
+import { describeError } from '../core/errors.js';
 import { firstPace, nextPace, type Pace } from '../core/ingestPace.js';
 import type { IngestCounts, IngestProgress } from '../core/ingestReport.js';
 import { writeProgress, type Landed } from '../stores/mysql/ingestChunks.js';
@@ -77,7 +77,7 @@ export class IngestMeter {
     };
   }
 
-  landed({ changed, parked }: Landed, _rows: number): void {
+  landed({ changed, parked }: Landed): void {
     const { counts } = this;
     this.counts = {
       ...counts,
@@ -105,8 +105,7 @@ export class IngestMeter {
         this.#trouble = null;
       } catch (error) {
         // Whoever loads meets the same failure, and decides.
-        if (!(error instanceof LockstepError)) throw error;
-        this.#trouble = `${error.code}: ${error.message}`;
+        this.#trouble = describeError(error);
       }
       await sleep(tickMs, undefined, { signal: this.#ended.signal }).catch(() => undefined);
     }
@@ -120,7 +119,8 @@ export class IngestMeter {
     const own = 1 + (this.#working ? 1 : 0) + (this.#markers === null ? 0 : 1);
     const [oldest] = this.#landing;
     const landingMs = oldest === undefined ? 0 : performance.now() - oldest.since;
-    this.pace = nextPace(this.pace, { commitMs, others: Math.max(0, running - own), landingMs }, this.#atRestMs);
+    const others = this.#ingest.options.fullSpeed === true ? 0 : Math.max(0, running - own);
+    this.pace = nextPace(this.pace, { commitMs, others, landingMs }, this.#atRestMs);
   }
 
   async #probe(): Promise<number> {

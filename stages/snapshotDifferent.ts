@@ -6,7 +6,7 @@
 import { KeySetDigest } from '../core/keySet.js';
 import type { SourceRow, Target } from '../core/store.js';
 import { targetOf } from '../core/target.js';
-import { addSkipped, moveCopy, type Copy } from '../stores/mysql/copies.js';
+import { addSkipped, moveCopy } from '../stores/mysql/copies.js';
 import type { Boundary } from '../stores/mysql/keyWalk.js';
 import { readRows, type RowsRead } from '../stores/mysql/readRows.js';
 import { untilCaughtUp } from './caughtUp.js';
@@ -25,13 +25,14 @@ export async function copyDifferent(context: CopyContext, stores: readonly CopyS
   const { session, definition, config, stateDatabase, tableId } = context;
   const target = targetOf(definition.table, config);
   const keys = new KeySetDigest();
-  let first: Copy['after'] | undefined;
+  /** Whether all keys pass by here, and not only those behind a crash. */
+  let whole: boolean | undefined;
   let oldest = 0;
   while (!context.signal.aborted) {
     context.beat();
     oldest = await untilCaptureKeepsUp(context, oldest);
     const after = await asCopyOwner(context, 'rows', (_, copy) => Promise.resolve(copy.after));
-    first ??= after;
+    whole ??= after === null;
     const read = await readRows(session, definition, after, chunkRows);
     for (const { key } of read.rows) keys.add(key);
     const different = await differing(context, stores, target, read.rows);
@@ -40,7 +41,7 @@ export async function copyDifferent(context: CopyContext, stores: readonly CopyS
     if (read.last === null && read.rows.length > 0) different.add(read.rows.length - 1);
     await logDifferent(context, read, after, different);
     if (read.last !== null) continue;
-    const known = first === null && (await holdNothingElse(context, stores, target, keys));
+    const known = whole && (await holdNothingElse(context, stores, target, keys));
     await asCopyOwner(context, 'rows', (queries) =>
       moveCopy(queries, stateDatabase, tableId, { phase: 'skipped', lookForOrphans: !known }),
     );

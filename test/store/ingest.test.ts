@@ -6,7 +6,8 @@ import { targetOf } from '../../core/target.js';
 import { asCount } from '../../stores/mysql/cell.js';
 import { readCounts, readRejects, type StoredReject } from '../../stores/mysql/ingestChunks.js';
 import { readIngest } from '../../stores/mysql/ingests.js';
-import { createIngestRig, type Given, type IngestRig } from '../support/ingestRig.js';
+import type { Given } from '../support/ingestFiles.js';
+import { createIngestRig, type IngestRig } from '../support/ingestRig.js';
 
 let rig: IngestRig;
 beforeAll(async () => {
