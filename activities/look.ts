@@ -6,13 +6,14 @@ import { Context } from '@temporalio/activity';
 import { isCopied } from '../core/statusReading.js';
 import type { PipelineIdentity } from '../core/pipelineIdentity.js';
 import type { OpenProblem, PipelineStatus } from '../core/status.js';
-import { snapshotId, streamId, streamsOf } from '../core/workflowNames.js';
+import { ingestId, snapshotId, streamId, streamsOf } from '../core/workflowNames.js';
 import { problemOf, warning } from '../core/problem.js';
 import { observe, type ObserveDeps } from '../stages/observe.js';
 import type { HeldTable } from '../stages/heldTables.js';
 import { prepareStores } from '../stages/tableForms.js';
 import { watchTriggers } from '../stages/watch.js';
 import { readDueCopies } from '../stores/mysql/dueCopies.js';
+import { readIngests } from '../stores/mysql/ingests.js';
 import type { Look } from '../workflows/pipelineState.js';
 import type { ControlActivities, LookRequest } from './contract.js';
 import { publishMetrics } from './metrics.js';
@@ -26,6 +27,7 @@ export interface LookDeps extends ObserveDeps {
 /** A status enters the history each time: what is long is cut, and the count tells. */
 const shownTables = 50;
 const shownProblems = 20;
+const loadsLookedAt = 100;
 
 export function lookActivities(deps: LookDeps): Pick<ControlActivities, 'look' | 'running'> {
   return {
@@ -53,16 +55,21 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
     id: streamId(scope.pipeline, stream, scope.shards),
   }));
   const copies = copying.map((table) => ({ table, id: snapshotId(scope.pipeline, table) }));
+  const loads = await loadsThatHold(deps);
   const [{ status, sample }, due, workflows] = await Promise.all([
     observe(deps, { since: request.since, paused, pausedTables, problems: leftOut }),
     readDueCopies(deps.mysql, request.limit + copying.length + pausedTables.length),
-    findRunning([...streams, ...copies].map(({ id }) => id)),
+    findRunning([...streams, ...copies, ...loads].map(({ id }) => id)),
   ]);
   publishMetrics(Context.current().metricMeter, status, sample);
   const running = new Set(workflows.map(({ id }) => id));
   return {
     status: shortened(status),
-    problems: [...open, ...workflows.flatMap(({ problem }) => problem ?? [])].slice(0, shownProblems),
+    problems: [
+      ...open,
+      ...workflows.flatMap(({ problem }) => problem ?? []),
+      ...loads.filter(({ id }) => !running.has(id)).map(unfinished),
+    ].slice(0, shownProblems),
     sample,
     tableCount: status.tables.length,
     due,
@@ -71,6 +78,22 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
     missingCopies: copies.filter(({ id }) => !running.has(id)).map(({ table }) => table),
     ...(held === null ? {} : { held }),
   };
+}
+
+/** A table that is loaded directly gets its triggers at the end of the load: one that nobody carries on holds it up. */
+async function loadsThatHold({
+  mysql,
+  config,
+}: LookDeps): Promise<readonly { id: string; table: string; name: string }[]> {
+  const found = await readIngests(mysql, mysql.config.stateDatabase, loadsLookedAt);
+  return found
+    .filter(({ held }) => held)
+    .map(({ table, name }) => ({ table, name, id: ingestId(config.pipeline, table, name) }));
+}
+
+function unfinished({ table, name }: { readonly table: string; readonly name: string }): OpenProblem {
+  const what = `ingest ${name} into ${table} has begun and nothing carries it on, so ${table} is not captured`;
+  return { ...warning('LS-INGEST-UNFINISHED', what), table };
 }
 
 interface SettledTriggers {

@@ -1,0 +1,123 @@
+/** What an ingest's workflow does about slices, wishes, files that only some workers see, and its end. */
+import { afterEach, beforeEach, expect, inject, it } from 'vitest';
+import type { WorkflowHandle } from '@temporalio/client';
+import { LockstepError } from '../../core/errors.js';
+import { ingestId, taskQueue } from '../../core/workflowNames.js';
+import type { ingest } from '../../workflows/ingest.js';
+import { cancelIngestUpdate, ingestQuery, pauseIngestUpdate, resumeIngestUpdate } from '../../workflows/messages.js';
+import type { IngestEnding } from '../../activities/contract.js';
+import { until } from '../support/processes.js';
+import { openRig, untilStopped, type Rig } from './rig.js';
+
+let rig: Rig;
+let ended: IngestEnding[];
+beforeEach(async () => {
+  rig = await openRig(inject('stack'));
+  ended = [];
+  rig.script.prove = (request) => {
+    ended.push(request);
+    return Promise.resolve({ kind: 'proven', accepted: 5, rejected: 0, agrees: true });
+  };
+});
+afterEach(async () => {
+  await rig.close();
+});
+
+async function start(maxHistoryEvents?: number): Promise<WorkflowHandle<typeof ingest>> {
+  return await rig.client.workflow.start<typeof ingest>('ingest', {
+    workflowId: ingestId(rig.name, 'one', 'abc'),
+    taskQueue: taskQueue(rig.name, 'control'),
+    args: [
+      {
+        pipeline: rig.name,
+        identity: {} as never,
+        stores: ['mongo', 'redis'],
+        shards: 1,
+        table: 'one',
+        ingest: 'abc',
+        ...(maxHistoryEvents === undefined ? {} : { maxHistoryEvents }),
+      },
+    ],
+  });
+}
+
+it('loads slice by slice, over as many runs as it takes, and ends with the proof', async () => {
+  let slices = 0;
+  rig.script.load = () => Promise.resolve({ kind: ++slices < 4 ? 'more' : 'loaded' });
+  const handle = await start(5);
+  expect(await handle.result()).toEqual({ end: 'loaded', accepted: 5, rejected: 0, agrees: true });
+  expect(slices).toBe(4);
+  expect(ended).toMatchObject([{ end: 'loaded', problem: null }]);
+});
+
+it('has the copy that proves a direct load run', async () => {
+  const copied: string[] = [];
+  rig.script.copy = ({ table, run }) => {
+    copied.push(`${table} ${run}`);
+    return Promise.resolve({ kind: 'copied', rows: 1, orphans: 0 });
+  };
+  rig.script.settle = () => Promise.resolve({ table: 'one', run: 'run-1' });
+  await (await start()).result();
+  await until('the copy ran', () => Promise.resolve(copied.length > 0));
+  expect(copied).toEqual(['one run-1']);
+});
+
+it('rests while it is paused, and goes on', async () => {
+  let slices = 0;
+  rig.script.load = async (_, run) => {
+    slices++;
+    return slices === 1 ? await untilStopped(run) : { kind: 'loaded' };
+  };
+  const handle = await start();
+  await until('it loads', () => Promise.resolve(slices === 1));
+  await handle.executeUpdate(pauseIngestUpdate);
+  expect(await handle.query(ingestQuery)).toMatchObject({ paused: true, cancelled: false });
+  await handle.executeUpdate(resumeIngestUpdate);
+  expect(await handle.result()).toMatchObject({ end: 'loaded' });
+  expect(slices).toBe(2);
+});
+
+it('cancelled, it lands what is in MySQL and proves it', async () => {
+  const readOn: boolean[] = [];
+  rig.script.load = async (request, run) => {
+    readOn.push(request.readOn);
+    return request.readOn ? await untilStopped(run) : { kind: 'loaded' };
+  };
+  const handle = await start();
+  await until('it loads', () => Promise.resolve(readOn.length === 1));
+  await handle.executeUpdate(cancelIngestUpdate);
+  expect(await handle.result()).toMatchObject({ end: 'cancelled', agrees: true });
+  expect(readOn).toEqual([true, false]);
+  expect(ended).toMatchObject([{ end: 'cancelled' }]);
+});
+
+it('cancelled from outside, as the web UI does, it comes to the same end', async () => {
+  let began = false;
+  rig.script.load = async (request, run) => {
+    began = true;
+    return request.readOn ? await untilStopped(run) : { kind: 'loaded' };
+  };
+  const handle = await start();
+  await until('it loads', () => Promise.resolve(began));
+  await handle.cancel();
+  expect(await handle.result()).toMatchObject({ end: 'cancelled' });
+});
+
+it('asks again while a worker does not see the file, and takes it up with one that does', async () => {
+  let asked = 0;
+  rig.script.load = () => {
+    if (++asked < 4) return Promise.reject(new LockstepError('LS-INGEST-FILE-UNSEEN', 'not here'));
+    return Promise.resolve({ kind: 'loaded' });
+  };
+  expect(await (await start()).result()).toMatchObject({ end: 'loaded' });
+  expect(asked).toBe(4);
+});
+
+it('a failure for good still ends with a table that streams and is proven, and says why', async () => {
+  rig.script.load = ({ readOn }) =>
+    readOn
+      ? Promise.reject(new LockstepError('LS-INGEST-KEYS', 'a trigger moves keys'))
+      : Promise.resolve({ kind: 'loaded' });
+  expect(await (await start()).result()).toMatchObject({ end: 'failed' });
+  expect(ended).toMatchObject([{ end: 'failed', problem: 'LS-INGEST-KEYS: a trigger moves keys' }]);
+});
