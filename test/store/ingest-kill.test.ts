@@ -16,7 +16,7 @@ import { createIngestRig, type IngestRig } from '../support/ingestRig.js';
 const child = join(packageRoot(), 'dist', 'test', 'store', 'ingestChild.js');
 let rig: IngestRig;
 beforeAll(async () => {
-  expect(existsSync(child), 'npm run build first').toBe(true);
+  if (!existsSync(child)) throw new Error('npm run build first');
   rig = await createIngestRig();
 });
 afterAll(async () => {

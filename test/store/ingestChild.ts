@@ -32,7 +32,7 @@ async function at(here: string): Promise<void> {
 /** Statements of the chunk's transaction by what they begin with. */
 function watched(queries: Queries): Queries {
   return {
-    rows: queries.rows,
+    rows: (sql, values) => queries.rows(sql, values),
     async run(sql, values) {
       const kind = sql.includes('.`ingest_chunks`') ? 'entry' : sql.startsWith('INSERT INTO') ? 'rows' : 'other';
       await at(`before ${kind}`);
