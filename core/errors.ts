@@ -311,6 +311,10 @@ export const errorCodes = {
     retryable: true,
     help: 'Not everything reached the stores in time; the message names who is behind. `lockstep status` shows lag and problems; a longer --timeout waits longer.',
   },
+  'LS-WAIT-STOPPED': {
+    retryable: false,
+    help: 'An application aborted its wait for a token. Nothing is wrong.',
+  },
   'LS-WAIT-INCOMPLETE': {
     retryable: false,
     help: 'Everything else is in the stores, but the tables named are paused or hold parked keys. `lockstep resume TABLE` lets a paused table go on; `lockstep status` tells why keys are parked.',

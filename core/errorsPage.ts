@@ -29,6 +29,7 @@ const groups: Readonly<Record<string, string>> = {
   TEMPORAL: 'Temporal',
   PIPELINE: 'Pipelines and workers',
   WORKER: 'Pipelines and workers',
+  WAIT: 'Pipelines and workers',
   STATE: "lockstep's own state",
   STORE: "lockstep's own state",
   NOT: "lockstep's own state",

@@ -25,6 +25,8 @@ export interface WaitDeps {
   readonly shards: number;
   /** Topics of tables that nobody waits for, because they are paused. */
   readonly leftOut?: ReadonlySet<string>;
+  /** Topics that are waited for; all where it is absent. */
+  readonly only?: (topic: string) => boolean;
 }
 
 export type WaitOutcome =
@@ -80,7 +82,8 @@ interface Looked {
 }
 
 async function lookAtStores(deps: WaitDeps, all: OffsetVector, patienceMs: number): Promise<Looked> {
-  const vector = new Map([...all].filter(([name]) => deps.leftOut?.has(splitPartitionName(name).topic) !== true));
+  const isWanted = (topic: string): boolean => deps.leftOut?.has(topic) !== true && deps.only?.(topic) !== false;
+  const vector = new Map([...all].filter(([name]) => isWanted(splitPartitionName(name).topic)));
   const tooLate = sleep(Math.max(1, patienceMs), null, { ref: false });
   let failure: LockstepError | null = null;
   const behind = await Promise.all(
