@@ -7,6 +7,7 @@ import { runVerify, type VerifyDeps } from '../stages/verify.js';
 import type { Reader } from '../stores/kafka/reader.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { recordRepairs } from '../stores/mysql/drift.js';
+import { wantDefinition } from '../stores/mysql/schemaHistory.js';
 import { openLedger } from '../stores/mysql/verifyLedger.js';
 import type { VerifyActivities } from './contract.js';
 import { refuseAnotherPipeline, runStage } from './run.js';
@@ -42,6 +43,7 @@ function stageDeps({ config, mysql, openReader }: VerifyActivityDeps, store: Sto
     store,
     openReader: () => openReader(store.name),
     ledger: openLedger(mysql, store.name),
+    wantDefinition: (hash) => wantDefinition(mysql, mysql.config.stateDatabase, hash),
     repair: async (table, keys, signal) => {
       const { done } = await repairKeys({ mysql }, table, keys, { signal });
       await recordRepairs(mysql, mysql.config.stateDatabase, table, done, { by: 'verify', sweep: null });

@@ -14,6 +14,7 @@ import { catchUp, catchUpSeparated } from './scenarios/catchUp.js';
 import { codec } from './scenarios/codec.js';
 import { latency1500, latency200 } from './scenarios/latency.js';
 import { liveInserts, liveUpdates } from './scenarios/live.js';
+import { catchUpUnverified, verify } from './scenarios/verify.js';
 import { idle, restart, snapshot, stoppedStore } from './scenarios/rest.js';
 import { witness } from './scenarios/witness.js';
 
@@ -30,6 +31,8 @@ const scenarios: readonly Scenario[] = [
   idle,
   stoppedStore,
   witness,
+  catchUpUnverified,
+  verify,
 ];
 const root = join(packageRoot(), '.lockstep', 'bench');
 const say = (line: string): void => void process.stderr.write(`${line}\n`);

@@ -28,12 +28,8 @@ export class Definitions {
   readonly #landings = new Map<DefinitionHash, Landing>();
   readonly #tables = new Map<string, string>();
 
-  /** The reader is this object's own: it is not shared with another fetch. `want` asks for what the topic has lost. */
-  constructor(
-    reader: Reader,
-    config: Config,
-    want: (hash: DefinitionHash) => Promise<boolean> = () => Promise.resolve(true),
-  ) {
+  /** The reader is this object's own: it is not shared with another fetch. */
+  constructor(reader: Reader, config: Config, want: (hash: DefinitionHash) => Promise<boolean>) {
     this.#want = want;
     this.#reader = reader;
     this.#config = config;

@@ -101,7 +101,7 @@ class Run {
     this.#hooks = hooks;
     this.#reader = deps.openReader();
     this.#definitionsReader = deps.openReader();
-    this.#definitions = new Definitions(this.#definitionsReader, deps.config);
+    this.#definitions = new Definitions(this.#definitionsReader, deps.config, deps.wantDefinition);
     this.#log = new VerifyLog(this.#reader, this.#definitions, new Map());
     this.#repairs = new Repairs(deps);
   }
@@ -244,9 +244,9 @@ class Run {
     return sight.state.progress.applied < this.#seen.applied ? null : sight;
   }
 
-  #doubt({ partition, offset, ordinal, ...event }: LoggedEvent, seenAt: number, waitMs: number): void {
+  #doubt({ partition, offset, ordinal, index, ...event }: LoggedEvent, seenAt: number, waitMs: number): void {
     const notBefore = waitMs === 0 ? 0 : performance.now() + waitMs;
-    this.#suspects.doubt(keyName(event), { partition, offset, ordinal, seenAt, difference: null, notBefore });
+    this.#suspects.doubt(keyName(event), { partition, offset, ordinal, index, seenAt, difference: null, notBefore });
   }
 
   /** A parked key keeps older content: it is left out, and named by status. */
@@ -395,6 +395,7 @@ class Run {
     const verified: Verified = {
       ...this.#seen,
       ...this.#counts,
+      events: this.#counts.events - this.#suspects.unsettled(this.#log.eventsRead()),
       positions: this.#suspects.verified(this.#log.cursors()),
       through: this.#through.through,
       behind: this.#through.behind,

@@ -22,6 +22,8 @@ export interface LoggedEvent extends StoreEvent {
   readonly offset: number;
   readonly ordinal: number;
   readonly definitionHash: DefinitionHash;
+  /** How many events of its partition this log had read before it. */
+  readonly index: number;
 }
 
 /** Changes of a table that cannot be verified, because the log has dropped them. */
@@ -65,6 +67,7 @@ export class VerifyLog {
   readonly #cursors: Map<PartitionName, Position>;
   readonly #fetched = new Map<PartitionName, Fetched>();
   readonly #incarnations = new Map<PartitionName, string>();
+  readonly #read = new Map<PartitionName, number>();
   /** Partitions that were begun anew because their records did not follow what was read before; once each. */
   readonly #begunAnew = new Set<PartitionName>();
   #holes: Hole[] = [];
@@ -81,6 +84,11 @@ export class VerifyLog {
 
   cursors(): Positions {
     return this.#cursors;
+  }
+
+  /** Events that were read so far, by partition. */
+  eventsRead(): ReadonlyMap<PartitionName, number> {
+    return this.#read;
   }
 
   isBehind(positions: Positions): boolean {
@@ -184,7 +192,9 @@ export class VerifyLog {
       this.#cursors.set(name, { offset: record.offset + 1, ordinal: header?.ordinal ?? this.cursor(name).ordinal });
       if (header === undefined || header.op === 't') continue;
       const size = (record.value?.length ?? 0) + (record.key?.length ?? 0);
-      if (!add(await this.#eventOf(name, record, header), size)) return;
+      const event = await this.#eventOf(name, record, header);
+      this.#read.set(name, event.index + 1);
+      if (!add(event, size)) return;
     }
     const rest = fetched.records[fetched.next];
     const { offset, ordinal } = this.cursor(name);
@@ -243,7 +253,14 @@ export class VerifyLog {
     const landing = this.#definitions.get(header.definition) ?? (await this.#definitions.require(header.definition));
     const { offset } = record;
     const { ordinal, definition: definitionHash } = header;
-    return { ...eventOf(record, header, landing), partition: name, offset, ordinal, definitionHash };
+    return {
+      ...eventOf(record, header, landing),
+      partition: name,
+      offset,
+      ordinal,
+      definitionHash,
+      index: this.#read.get(name) ?? 0,
+    };
   }
 }
 

@@ -11,6 +11,8 @@ export interface Suspect {
   /** Of the event. */
   readonly offset: number;
   readonly ordinal: number;
+  /** Events of the partition that were read before it. */
+  readonly index: number;
   /** The store's position when it was read. */
   readonly seenAt: number;
   /** What the second look showed; null after the first. */
@@ -72,6 +74,15 @@ export class Suspects {
       if ((to.get(partition)?.offset ?? 0) < seenAt) to.set(partition, { offset: seenAt, ordinal: 0 });
     }
     return to;
+  }
+
+  /** Events that were read, and lie at or behind one that is still in doubt: they will be read again. */
+  unsettled(read: ReadonlyMap<PartitionName, number>): number {
+    const first = new Map<PartitionName, number>();
+    for (const { partition, index } of this.#byKey.values()) {
+      first.set(partition, Math.min(index, first.get(partition) ?? index));
+    }
+    return [...first].reduce((sum, [partition, index]) => sum + Math.max(0, (read.get(partition) ?? 0) - index), 0);
   }
 
   /** Cursors, held back before every event that is still in doubt: what is verified whatever happens next. */

@@ -194,6 +194,18 @@ return seen
 `,
 );
 
+/** Those of KEYS that are there. A scan for them would walk over every row. */
+export const heldScript = script(
+  ' flags=no-writes,allow-oom',
+  `
+local held = {}
+for _, key in ipairs(KEYS) do
+  if redis.call('EXISTS', key) == 1 then held[#held + 1] = key end
+end
+return held
+`,
+);
+
 /** KEYS: a key that nobody uses. Every command that the other scripts call, once: proves the rights and leaves nothing. */
 export const checkScript = script(
   '',

@@ -9,6 +9,9 @@ export function stateKey(prefix: string, shard: number): string {
   return redisStateKey(prefix, `apply:${shard}`);
 }
 
+/** As many as the configuration allows: whoever does not know how many there are looks at all of them. */
+export const mostShards = 64;
+
 export function parkedHashKey(prefix: string, shard: number): string {
   return redisStateKey(prefix, `parked:${shard}`);
 }

@@ -35,8 +35,17 @@ import { readEntries, scanAll, scanKeys } from './keys.js';
 import { examine, examineAtMost, judge } from './examine.js';
 import { redisStateKey } from '../../core/names.js';
 import { OwnedShard, parkedOf } from './shard.js';
-import { createScript, raiseScript, repositionScript, run } from './scripts.js';
-import { claimKey, fieldMap, fieldsOf, parkedHashKey, progressFields, stateKey, stateOf } from './shardState.js';
+import { createScript, heldScript, raiseScript, repositionScript, run } from './scripts.js';
+import {
+  claimKey,
+  fieldMap,
+  fieldsOf,
+  mostShards,
+  parkedHashKey,
+  progressFields,
+  stateKey,
+  stateOf,
+} from './shardState.js';
 
 export function openRedisStore(config: RedisConfig, pipeline: string): Store {
   return new RedisStore(openRedis(config, pipeline), config.keyPrefix, pipeline);
@@ -115,12 +124,12 @@ class RedisStore implements Store {
 
   async parkedKeys(limit: number): Promise<readonly ParkedKey[]> {
     try {
+      const keys = Array.from({ length: mostShards }, (_, shard) => parkedHashKey(this.#prefix, shard));
+      const held = await run(this.#client, heldScript, keys, []);
       const parked: ParkedKey[] = [];
-      for await (const keys of scanAll(this.#client, redisStateKey(this.#prefix, 'parked:'), '*')) {
-        for (const key of keys) {
-          const found = await this.#client.hgetall(key);
-          for (const [name, text] of Object.entries(found)) parked.push(parkedOf(name, text));
-        }
+      for (const key of held as readonly string[]) {
+        const found = await this.#client.hgetall(key);
+        for (const [name, text] of Object.entries(found)) parked.push(parkedOf(name, text));
         if (parked.length >= limit) break;
       }
       return parked.slice(0, limit);

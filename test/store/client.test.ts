@@ -64,6 +64,7 @@ beforeAll(async () => {
       openReader: () => openReader(config.kafka, { maxWaitMs: 100 }),
       wasInitialised: (shard: number) => wasInitialised(mysql, stateDatabase, store.name, shard),
       recordInitialised: (shard: number) => recordInitialised(mysql, stateDatabase, store.name, shard, 1),
+      wantDefinition: () => Promise.resolve(true),
       requestCopies: () => Promise.resolve(),
     };
     const request = { shard: 0, pausedTables: store.name === 'redis' ? ['b'] : [] };

@@ -120,6 +120,7 @@ function verify(store: Store, repair = false): Running<VerifyOutcome> {
     store,
     openReader: () => openReader(config.kafka, { maxWaitMs: 100 }),
     ledger: openLedger(mysql, store.name),
+    wantDefinition: () => Promise.resolve(true),
     repair: async (table: string, keys: readonly string[]) => {
       const { done } = await repairKeys({ mysql }, table, keys);
       await recordRepairs(mysql, stateDatabase, table, done, { by: 'verify', sweep: null });

@@ -10,7 +10,7 @@ import { Through } from '../../stages/verifyThrough.js';
 const p = 'shop.shop.a/0';
 
 function suspect(over: Partial<Suspect> = {}): Suspect {
-  return { partition: p, offset: 10, ordinal: 7, seenAt: 20, difference: null, notBefore: 0, ...over };
+  return { partition: p, offset: 10, ordinal: 7, index: 5, seenAt: 20, difference: null, notBefore: 0, ...over };
 }
 
 const twice = suspect({ difference: {} as NonNullable<Suspect['difference']> });
@@ -46,11 +46,13 @@ describe('a key in doubt', () => {
   it('holds back what is saved as verified', () => {
     const suspects = new Suspects();
     suspects.doubt('k', suspect());
-    suspects.doubt('l', suspect({ offset: 12, ordinal: 9 }));
+    suspects.doubt('l', suspect({ offset: 12, ordinal: 9, index: 7 }));
     expect(suspects.verified(at(30)).get(p)).toEqual({ offset: 10, ordinal: 6 });
+    expect(suspects.unsettled(new Map([[p, 9]]))).toBe(4);
     suspects.clearUp('k');
     expect(suspects.verified(at(30)).get(p)).toEqual({ offset: 12, ordinal: 8 });
     expect(suspects.verified(at(5)).get(p)).toEqual({ offset: 5, ordinal: 5 });
+    expect(suspects.unsettled(new Map([[p, 9]]))).toBe(2);
   });
 });
 
