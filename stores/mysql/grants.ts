@@ -25,7 +25,9 @@ export async function readGrants(queries: Queries): Promise<Grants> {
   return parseGrants(rows.map((row) => asText(row[0])));
 }
 
-const shape = /^(GRANT|REVOKE) (.+?) ON (?:TABLE )?(\*|`(?:[^`]|``)*`)\.(\*|`(?:[^`]|``)*`) (?:TO|FROM) /;
+/** Under ANSI_QUOTES names stand in double quotes, else in backticks. */
+const name = '(\\*|`(?:[^`]|``)*`|"(?:[^"]|"")*")';
+const shape = new RegExp(`^(GRANT|REVOKE) (.+?) ON (?:TABLE )?${name}\\.${name} (?:TO|FROM) `);
 
 export function parseGrants(lines: readonly string[]): Grants {
   const granted: Grant[] = [];
@@ -73,6 +75,7 @@ function matchesPattern(pattern: string, name: string): boolean {
   return new RegExp(`^${source}$`, 's').test(name);
 }
 
-function unquoted(name: string): string {
-  return name === '*' ? name : name.slice(1, -1).replaceAll('``', '`');
+function unquoted(quoted: string): string {
+  const [quote = ''] = quoted;
+  return quoted === '*' ? quoted : quoted.slice(1, -1).replaceAll(quote + quote, quote);
 }

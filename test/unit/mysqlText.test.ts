@@ -125,6 +125,9 @@ describe('grants', () => {
     'GRANT ALL PRIVILEGES ON `lock%`.* TO `u`@`%`',
     'GRANT SELECT ON `other`.`one``s` TO `u`@`%`',
     'GRANT `role`@`%` TO `u`@`%`',
+    // As a session with ANSI_QUOTES sees them.
+    'GRANT SELECT, TRIGGER ON "ansi\\_eu".* TO "u"@"%"',
+    'GRANT SELECT ON "ansi"."one""s" TO "u"@"%"',
   ]);
 
   test.for([
@@ -134,6 +137,9 @@ describe('grants', () => {
     ['DELETE', 'lockstep', undefined, true],
     ['SELECT', 'other', undefined, false],
     ['SELECT', 'other', 'one`s', true],
+    ['TRIGGER', 'ansi_eu', undefined, true],
+    ['DELETE', 'ansi_eu', undefined, false],
+    ['SELECT', 'ansi', 'one"s', true],
   ] as const)('%s on %s.%s: %s', ([privilege, database, table, held]) => {
     expect(hasPrivilege(grants, privilege, database, table)).toBe(held);
   });
