@@ -48,7 +48,7 @@ export function redisError(error: unknown, what: string): LockstepError {
   const said = (code: ConstructorParameters<typeof LockstepError>[0]): LockstepError =>
     new LockstepError(code, `cannot ${what}: ${text}`, { cause: error });
   if (isTlsFailure(error)) return said('LS-REDIS-TLS');
-  if (/^(?:WRONGPASS|NOAUTH|NOPERM)\b|invalid username-password|without any password/.test(text))
+  if (/^(?:WRONGPASS|NOAUTH|NOPERM)\b|can't run this command|invalid username-password|without any password/.test(text))
     return said('LS-REDIS-ACCESS');
   if (/^(?:-?OOM)\b|\bOOM command not allowed/.test(text)) return said('LS-REDIS-FULL');
   if (/^(?:MOVED|ASK|CROSSSLOT)\b/.test(text)) return said('LS-REDIS-CLUSTER');
