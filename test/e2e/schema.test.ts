@@ -1,0 +1,187 @@
+/** Tables change in every way while applications write to them: nothing fails, nothing is lost, and the stores follow. */
+import { MongoClient } from 'mongodb';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import type { SchemaView } from '../../stages/schemaView.js';
+import { differencesWithin } from '../support/convergence.js';
+import { createPipeline } from '../support/pipeline.js';
+import type { Pipeline } from '../support/pipeline.js';
+import { until } from '../support/processes.js';
+import { startTraffic } from '../support/schemaTraffic.js';
+
+const stack = inject('stack');
+let pipeline: Pipeline;
+let mongo: MongoClient;
+
+beforeAll(async () => {
+  pipeline = await createPipeline(stack, {
+    label: 'ddl',
+    tables: { exclude: ['away'] },
+    overrides: {
+      held: { schema: { policy: 'pause' } },
+      kept: { schema: { policy: 'ignore' } },
+      indexed: { schema: { indexes: 'mirror' } },
+    },
+  });
+  mongo = await MongoClient.connect(stack.mongo.uri);
+  await pipeline.root.query(`
+    CREATE TABLE busy (id INT PRIMARY KEY, n INT, gone VARCHAR(9) DEFAULT 'g', old_name TEXT, d DOUBLE DEFAULT 0.5);
+    CREATE TABLE swapped (id INT PRIMARY KEY, n INT);
+    CREATE TABLE rekeyed (id INT PRIMARY KEY, code VARCHAR(20) NOT NULL, n INT);
+    CREATE TABLE held (id INT PRIMARY KEY, n INT);
+    CREATE TABLE kept (id INT PRIMARY KEY, n INT);
+    CREATE TABLE indexed (id INT PRIMARY KEY, a INT, b VARCHAR(20), UNIQUE KEY ab (a, b DESC));
+    INSERT INTO busy (id, n) VALUES (1, 1), (2, 2);
+    INSERT INTO swapped VALUES (1, 1), (2, 2), (3, 3);
+    INSERT INTO rekeyed VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', 3);
+    INSERT INTO held VALUES (1, 1), (2, 2);
+    INSERT INTO kept VALUES (1, 1), (2, 2);
+    INSERT INTO indexed VALUES (1, 1, 'x'), (2, 2, 'y');
+  `);
+  pipeline.worker();
+  await pipeline.run('start', '--wait');
+});
+
+afterAll(async () => {
+  await mongo.close();
+  await pipeline.remove();
+});
+
+async function view(table: string): Promise<SchemaView> {
+  return JSON.parse((await pipeline.run('schema', '--table', table, '--json')).stdout) as SchemaView;
+}
+
+/** Until the newest change of the table is of this kind. Called right after the statement: prints how long it took. */
+async function noticed(table: string, kind: string): Promise<void> {
+  const changedAt = Date.now();
+  await until(`${kind} of ${table} is in the history`, async () => {
+    const { changes } = JSON.parse((await pipeline.run('schema', '--json')).stdout) as SchemaView;
+    const newest = changes.find((change) => change.table === table);
+    if (newest?.changes.some((change) => change.kind === kind) !== true) return false;
+    console.log(`${kind} of ${table}: noticed after ${Date.parse(newest.at) - changedAt} ms`);
+    return true;
+  });
+}
+
+async function equal(): Promise<void> {
+  // What gh-ost leaves behind is not captured.
+  const targets = { ...pipeline.targets(), exclude: ['away', '_swapped_del'] };
+  expect(await differencesWithin(targets, 90_000)).toEqual([]);
+}
+
+test('columns come, go, are renamed and change their type under writers: no statement fails, all is followed', async () => {
+  const traffic = startTraffic(pipeline, 'busy', 4);
+  const ddl: readonly (readonly [string, string])[] = [
+    ["ADD COLUMN fresh VARCHAR(20) DEFAULT 'new'", 'column-added'],
+    ['DROP COLUMN gone', 'column-dropped'],
+    ['RENAME COLUMN old_name TO new_name', 'column-renamed'],
+    ['MODIFY d VARCHAR(40)', 'column-changed'],
+    ['CONVERT TO CHARACTER SET latin1', 'column-changed'],
+  ];
+  try {
+    for (const [change, kind] of ddl) {
+      await pipeline.root.query(`ALTER TABLE busy ${change}`);
+      await noticed('busy', kind);
+    }
+  } finally {
+    await traffic.stop();
+  }
+  expect(traffic.failures).toEqual([]);
+  expect(traffic.statements()).toBeGreaterThan(50);
+  await equal();
+  const document = await mongo
+    .db(pipeline.database)
+    .collection('busy')
+    .findOne({ _id: 1 as never });
+  expect(Object.keys(document ?? {})).toEqual(['_id', 'id', 'n', 'new_name', 'd', 'fresh']);
+  const checked = await pipeline.cli('schema', 'check', '--table', 'busy', '--json');
+  expect([checked.code, checked.stdout]).toEqual([0, '{"tables":1,"disagreements":[]}\n']);
+});
+
+test('the key changes: rows leave their old keys, and none is lost', async () => {
+  const traffic = startTraffic(pipeline, 'rekeyed', 2);
+  await pipeline.root.query('ALTER TABLE rekeyed DROP PRIMARY KEY, ADD PRIMARY KEY (code)');
+  await noticed('rekeyed', 'key-changed');
+  await pipeline.root.query('ALTER TABLE rekeyed DROP PRIMARY KEY, ADD PRIMARY KEY (code, id)');
+  await noticed('rekeyed', 'key-changed');
+  await traffic.stop();
+  expect(traffic.failures).toEqual([]);
+  await equal();
+});
+
+test('a table is swapped as gh-ost does it, and as pt-online-schema-change does it', async () => {
+  const traffic = startTraffic(pipeline, 'swapped', 2);
+  await pipeline.root.query(`
+    CREATE TABLE _swapped_gho LIKE swapped;
+    ALTER TABLE _swapped_gho ADD extra INT DEFAULT 7;
+    LOCK TABLES swapped WRITE, _swapped_gho WRITE;
+    INSERT INTO _swapped_gho (id, n) SELECT id, n FROM swapped;
+    RENAME TABLE swapped TO _swapped_del, _swapped_gho TO swapped;
+    UNLOCK TABLES`);
+  await noticed('swapped', 'column-added');
+  await pipeline.root.query(`
+    CREATE TABLE _swapped_new LIKE swapped;
+    ALTER TABLE _swapped_new DROP COLUMN extra;
+    CREATE TRIGGER pt_osc_del AFTER DELETE ON swapped FOR EACH ROW DELETE IGNORE FROM _swapped_new WHERE id <=> OLD.id;
+    CREATE TRIGGER pt_osc_upd AFTER UPDATE ON swapped FOR EACH ROW REPLACE INTO _swapped_new (id, n) VALUES (NEW.id, NEW.n);
+    CREATE TRIGGER pt_osc_ins AFTER INSERT ON swapped FOR EACH ROW REPLACE INTO _swapped_new (id, n) VALUES (NEW.id, NEW.n);
+    INSERT LOW_PRIORITY IGNORE INTO _swapped_new (id, n) SELECT id, n FROM swapped LOCK IN SHARE MODE;
+    RENAME TABLE swapped TO _swapped_old, _swapped_new TO swapped;
+    DROP TABLE _swapped_old`);
+  await noticed('swapped', 'column-dropped');
+  await traffic.stop();
+  expect(traffic.failures).toEqual([]);
+  await equal();
+});
+
+test('tables are renamed, dropped and created', async () => {
+  await pipeline.root.query('CREATE TABLE young (id INT PRIMARY KEY, n INT)');
+  await noticed('young', 'table-created');
+  await pipeline.root.query('INSERT INTO young VALUES (1, 1)');
+  await pipeline.root.query('RENAME TABLE young TO grown');
+  await noticed('grown', 'table-renamed');
+  await pipeline.root.query('INSERT INTO grown VALUES (2, 2)');
+  await equal();
+  await pipeline.root.query('DROP TABLE grown');
+  await noticed('grown', 'table-dropped');
+});
+
+test('under `pause` the stores wait until somebody has looked, under `ignore` for good', async () => {
+  await pipeline.root.query('ALTER TABLE held ADD later INT DEFAULT 5; INSERT INTO held VALUES (3, 3, 3)');
+  await pipeline.root.query('ALTER TABLE kept ADD later INT DEFAULT 5; INSERT INTO kept VALUES (3, 3, 3)');
+  await until('the table is held', async () => (await view('held')).tables[0]?.held === true);
+  await until('status says so', async () => /LS-SCHEMA-HELD/.test((await pipeline.run('status', '--json')).stdout));
+  await until('ignored', async () => (await view('kept')).changes[0]?.consequence === 'ignored');
+  await pipeline.run('resume', 'held');
+  const held = mongo.db(pipeline.database).collection('held');
+  await until('the stores followed', async () => (await held.countDocuments({ later: { $in: [3, 5] } })) === 3);
+  expect((await view('held')).tables[0]?.held).toBe(false);
+  expect((await view('kept')).tables[0]?.ignored).toEqual(['later']);
+  const kept = mongo.db(pipeline.database).collection('kept');
+  await until('the row is there', async () => (await kept.countDocuments()) === 3);
+  expect((await kept.find().toArray()).map((document) => Object.keys(document))).toEqual(
+    Array.from({ length: 3 }, () => ['_id', 'id', 'n']),
+  );
+});
+
+test('MongoDB has validators that hold others and not lockstep, and the indexes of MySQL', async () => {
+  const indexed = mongo.db(pipeline.database).collection('indexed');
+  await until('the index is mirrored', async () =>
+    (await indexed.indexes()).some(
+      ({ name, key }) => name === 'lockstep_ab' && JSON.stringify(key) === '{"a":1,"b":-1}',
+    ),
+  );
+  expect((await indexed.indexes()).find(({ name }) => name === 'lockstep_ab')?.unique).toBeUndefined();
+  await expect(indexed.insertOne({ _id: 9 as never, id: 'text' })).rejects.toThrow(/validation/);
+  const checked = await pipeline.cli('schema', 'check', '--table', 'indexed');
+  expect([checked.code, checked.stdout]).toEqual([0, 'the schemas of 1 tables agree\n']);
+  await indexed.insertOne({ _id: 9 as never, id: 'text' }, { bypassDocumentValidation: true });
+  const wrong = await pipeline.cli('schema', 'check', '--table', 'indexed', '--json');
+  expect(wrong.code).toBe(3);
+  const { disagreements } = JSON.parse(wrong.stdout) as { disagreements: { subject: string; found: string }[] };
+  expect(disagreements.map(({ subject, found }) => `${subject}: ${found}`)).toEqual([
+    'id: string',
+    'a: no such field',
+    'b: no such field',
+  ]);
+  await indexed.deleteOne({ _id: 9 as never });
+});
