@@ -20,7 +20,7 @@ import { verifiedThrough, verifyStatus } from './verifiedReading.js';
 import { causeTexts, type Escape, type WitnessStatus } from './witness.js';
 
 /** `waiting`: the triggers are not in place; `needed`: not begun; `old-keys`: what lies under a former key is deleted. */
-export type CopyPhase = 'waiting' | 'needed' | 'old-keys' | 'rows' | 'skipped' | 'orphans' | 'done';
+export type CopyPhase = 'waiting' | 'needed' | 'old-keys' | 'rows' | 'skipped' | 'orphans' | 'done' | 'clear';
 
 export interface TableReading {
   readonly table: string;
@@ -169,6 +169,7 @@ function stageOfCopy(phase: CopyPhase): TableStage {
     case 'skipped':
       return 'copying';
     case 'orphans':
+    case 'clear':
       return 'finishing';
     case 'done':
       return 'streaming';

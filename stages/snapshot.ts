@@ -9,9 +9,9 @@ import { moveCopy, readCopy, type Copy } from '../stores/mysql/copies.js';
 import { estimateRows } from '../stores/mysql/copyRows.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readOldKeys } from '../stores/mysql/oldKeys.js';
-import { readCapturedTables, readDefinition } from '../stores/mysql/state.js';
+import { readCapturedTables, readDefinition, readRemovedTable } from '../stores/mysql/state.js';
 import { asCopyOwner, isPassing, Superseded, type CopyContext, type Hooks, type SnapshotDeps } from './copyState.js';
-import { removeOldKeys } from './oldKeys.js';
+import { clearTable, removeOldKeys } from './oldKeys.js';
 import { removeOrphans, storesHoldKeys } from './orphans.js';
 import { copyDifferent } from './snapshotDifferent.js';
 import { copyRows } from './snapshotRows.js';
@@ -53,8 +53,10 @@ async function contextOf(
   hooks: Hooks,
 ): Promise<CopyContext | null> {
   const { stateDatabase } = config.mysql;
-  const captured = (await readCapturedTables(session, stateDatabase)).find((entry) => entry.name === table);
-  if (captured === undefined) return null;
+  const captured =
+    (await readCapturedTables(session, stateDatabase)).find((entry) => entry.name === table) ??
+    (await readRemovedTable(session, stateDatabase, table));
+  if (captured === null) return null;
   const definition = await readDefinition(session, stateDatabase, captured.definition);
   if (definition === null) {
     throw new LockstepError('LS-INTERNAL', `the definition that ${table}'s triggers cite is not recorded`);
@@ -67,7 +69,9 @@ async function contextOf(
 async function carryOn(deps: SnapshotDeps, context: CopyContext): Promise<CopyOutcome> {
   while (!context.signal.aborted) {
     const copy = await readCopy(context.session, context.stateDatabase, context.tableId);
-    if (copy === null || copy.run !== context.run) return { kind: 'stopped' };
+    // It was dropped, and what the stores held of it is gone; or nothing was to be done for it any more.
+    if (copy === null) return { kind: 'table-gone' };
+    if (copy.run !== context.run) return { kind: 'stopped' };
     switch (copy.phase) {
       // Its triggers are not in place: nobody should have asked yet.
       case 'waiting':
@@ -90,6 +94,9 @@ async function carryOn(deps: SnapshotDeps, context: CopyContext): Promise<CopyOu
         break;
       case 'done':
         return copied(copy);
+      case 'clear':
+        await clearTable(context, deps.stores);
+        break;
     }
   }
   return { kind: 'stopped' };

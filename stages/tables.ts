@@ -37,6 +37,7 @@ import {
   withExactBodies,
 } from '../stores/mysql/triggerInstall.js';
 import { compareTriggers, isSettled, type InstalledTrigger } from '../stores/mysql/triggerState.js';
+import { quoteTable } from '../stores/mysql/quote.js';
 import { takeTable, leaveTable } from '../stores/mysql/tableLock.js';
 import { dropTrigger, triggersOf, type TriggerScope } from '../stores/mysql/triggers.js';
 import { planTables, wantedDefinition, type Source, type TablePlan, type TableWork } from './tablePlan.js';
@@ -153,7 +154,7 @@ export async function settleTables(
     for (const work of plan.work) {
       if (unsettled.some(({ table }) => table === work.definition.table)) await settle(work);
     }
-    for (const table of plan.removed) await removeTable(deps.mysql, deps.mysql.config.stateDatabase, table.id);
+    for (const table of plan.removed) await letGo(deps, table);
     return {
       copies: done.flatMap(({ definition, copy }) =>
         copy === null ? [] : [{ table: definition.table, reason: copy }],
@@ -164,6 +165,31 @@ export async function settleTables(
     };
   } finally {
     session.destroy();
+  }
+}
+
+/** Of a table that was dropped, rows leave the stores too; of one that is left out, they stay. */
+async function letGo({ config, mysql }: TablesDeps, { id, name }: CapturedTable): Promise<void> {
+  const { stateDatabase } = config.mysql;
+  const dropped = policyOf(name, config) === 'evolve' && (await isGone(mysql, name));
+  await mysql.transaction(async (queries) => {
+    await removeTable(queries, stateDatabase, id);
+    if (!dropped) return;
+    await requestCopy(queries, stateDatabase, { tableId: id, run: randomUUID(), reason: 'dropped', phase: 'clear' });
+  });
+}
+
+/** A table that lockstep has lost the right to see looks dropped, too: MySQL tells the two apart when it is asked. */
+async function isGone(mysql: Mysql, table: string): Promise<boolean> {
+  try {
+    await mysql.rows(`SELECT 1 FROM ${quoteTable(mysql.config.database, table)} LIMIT 0`);
+    return false;
+  } catch (error) {
+    const code = error instanceof LockstepError ? error.code : undefined;
+    if (errorNumber(error) === 1146) return true;
+    // A whole database that is gone is no statement about its tables.
+    if (code === 'LS-MYSQL-PRIVILEGE' || code === 'LS-MYSQL-DATABASE') return false;
+    throw error;
   }
 }
 
@@ -183,11 +209,15 @@ function asTableProblem(error: unknown, table: string): TableProblem | null {
   return passes ? { ...problemOf(error), table } : null;
 }
 
-/** False when another process has the table in hand: it is looked at again. */
+/** False when another process had the table in hand: it is waited for, and the next look sees what it did. */
 async function inTurn(deps: TablesDeps, session: Session, work: TableWork, definer: string): Promise<boolean> {
   const { stateDatabase } = deps.mysql.config;
   const { table } = work.definition;
-  if (!(await takeTable(session, stateDatabase, table))) return false;
+  if (!(await takeTable(session, stateDatabase, table))) {
+    const seconds = Math.ceil((deps.patienceMs ?? defaultPatienceMs) / 1_000);
+    if (await takeTable(session, stateDatabase, table, seconds)) await leaveTable(session, stateDatabase, table);
+    return false;
+  }
   try {
     await settleTable(deps, session, work, definer);
     return true;

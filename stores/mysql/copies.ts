@@ -10,9 +10,9 @@ import { quoteTable } from './quote.js';
 
 /**
  * `waiting`: its triggers are not in place yet, so a copy would miss changes. `old-keys`: what the stores hold under a former
- * key of the table is deleted first.
+ * key of the table is deleted first. `clear`: the table was dropped, and the stores are to let its rows go.
  */
-export type CopyPhase = 'waiting' | 'needed' | 'old-keys' | 'rows' | 'skipped' | 'orphans' | 'done';
+export type CopyPhase = 'waiting' | 'needed' | 'old-keys' | 'rows' | 'skipped' | 'orphans' | 'done' | 'clear';
 
 /** Why a table is copied. */
 export type CopyReason =
@@ -27,7 +27,9 @@ export type CopyReason =
   | 'escaped'
   | 'asked'
   /** It was loaded directly: only what differs in a store is logged. */
-  | 'loaded';
+  | 'loaded'
+  /** Nothing is copied: its rows are to leave the stores. */
+  | 'dropped';
 
 export interface Copy {
   readonly tableId: number;
@@ -100,7 +102,7 @@ export async function requestCopy(
     readonly tableId: number;
     readonly run: string;
     readonly reason: CopyReason;
-    readonly phase?: 'waiting' | 'needed';
+    readonly phase?: 'waiting' | 'needed' | 'clear';
   },
 ): Promise<void> {
   await queries.run(
@@ -186,6 +188,11 @@ export async function removeSkipped(
   ]);
 }
 
+/** Nothing is due for the table any more. */
+export async function forgetCopy(queries: Queries, stateDatabase: string, tableId: number): Promise<void> {
+  await queries.run(`DELETE FROM ${quoteTable(stateDatabase, 'copies')} WHERE table_id = ?`, [tableId]);
+}
+
 function hashOf(key: Boundary): Buffer {
   return createHash('sha256').update(encodeBoundary(key)).digest().subarray(0, 16);
 }
@@ -199,6 +206,7 @@ function asPhase(text: string): CopyPhase {
     case 'skipped':
     case 'orphans':
     case 'done':
+    case 'clear':
       return text;
     default:
       throw new TypeError(`unknown phase of a copy: ${text}`);

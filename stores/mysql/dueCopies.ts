@@ -16,7 +16,7 @@ export async function readDueCopies(mysql: Mysql, limit: number): Promise<readon
        FROM ${quoteTable(stateDatabase, 'copies')} c
        JOIN ${quoteTable(stateDatabase, 'tables')} t ON t.id = c.table_id
        LEFT JOIN information_schema.TABLES i ON i.TABLE_SCHEMA = ? AND i.TABLE_NAME = t.name
-      WHERE t.removed_at IS NULL AND c.phase NOT IN ('waiting', 'done')
+      WHERE (t.removed_at IS NULL AND c.phase NOT IN ('waiting', 'done', 'clear')) OR (t.removed_at IS NOT NULL AND c.phase = 'clear')
       ORDER BY COALESCE(i.DATA_LENGTH, 0), t.name LIMIT ${limit}`,
     [database],
   );

@@ -133,6 +133,19 @@ export async function useDefinition(
   ]);
 }
 
+/** One that was captured, and is not any more; null for every other name. */
+export async function readRemovedTable(
+  queries: Queries,
+  stateDatabase: string,
+  name: string,
+): Promise<CapturedTable | null> {
+  const [row] = await queries.rows(
+    `SELECT id, HEX(definition) FROM ${quoteTable(stateDatabase, 'tables')} WHERE name = ? AND removed_at IS NOT NULL`,
+    [name],
+  );
+  return row === undefined ? null : { id: asCount(row[0]), name, definition: asText(row[1]).toLowerCase() };
+}
+
 /** The id stays: rows of the change log may still name it. */
 export async function removeTable(queries: Queries, stateDatabase: string, id: number): Promise<void> {
   await queries.run(

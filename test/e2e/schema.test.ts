@@ -68,36 +68,40 @@ async function equal(): Promise<void> {
   expect(await differencesWithin(targets, 90_000)).toEqual([]);
 }
 
-test('columns come, go, are renamed and change their type under writers: no statement fails, all is followed', async () => {
-  const traffic = startTraffic(pipeline, 'busy', 4);
-  const ddl: readonly (readonly [string, string])[] = [
-    ["ADD COLUMN fresh VARCHAR(20) DEFAULT 'new'", 'column-added'],
-    ['DROP COLUMN gone', 'column-dropped'],
-    ['RENAME COLUMN old_name TO new_name', 'column-renamed'],
-    ['MODIFY d VARCHAR(40)', 'column-changed'],
-    ['CONVERT TO CHARACTER SET latin1', 'column-changed'],
-  ];
-  try {
-    for (const [change, kind] of ddl) {
-      await pipeline.root.query(`ALTER TABLE busy ${change}`);
-      await noticed('busy', kind);
+test(
+  'columns come, go, are renamed and change their type under writers: no statement fails, all is followed',
+  { timeout: 400_000 },
+  async () => {
+    const traffic = startTraffic(pipeline, 'busy', 4);
+    const ddl: readonly (readonly [string, string])[] = [
+      ["ADD COLUMN fresh VARCHAR(20) DEFAULT 'new'", 'column-added'],
+      ['DROP COLUMN gone', 'column-dropped'],
+      ['RENAME COLUMN old_name TO new_name', 'column-renamed'],
+      ['MODIFY d VARCHAR(40)', 'column-changed'],
+      ['CONVERT TO CHARACTER SET latin1', 'column-changed'],
+    ];
+    try {
+      for (const [change, kind] of ddl) {
+        await pipeline.root.query(`ALTER TABLE busy ${change}`);
+        await noticed('busy', kind);
+      }
+    } finally {
+      await traffic.stop();
     }
-  } finally {
-    await traffic.stop();
-  }
-  expect(traffic.failures).toEqual([]);
-  expect(traffic.statements()).toBeGreaterThan(50);
-  await equal();
-  const document = await mongo
-    .db(pipeline.database)
-    .collection('busy')
-    .findOne({ _id: 1 as never });
-  expect(Object.keys(document ?? {})).toEqual(['_id', 'id', 'n', 'new_name', 'd', 'fresh']);
-  const checked = await pipeline.cli('schema', 'check', '--table', 'busy', '--json');
-  expect([checked.code, checked.stdout]).toEqual([0, '{"tables":1,"disagreements":[]}\n']);
-});
+    expect(traffic.failures).toEqual([]);
+    expect(traffic.statements()).toBeGreaterThan(50);
+    await equal();
+    const document = await mongo
+      .db(pipeline.database)
+      .collection('busy')
+      .findOne({ _id: 1 as never });
+    expect(Object.keys(document ?? {})).toEqual(['_id', 'id', 'n', 'new_name', 'd', 'fresh']);
+    const checked = await pipeline.cli('schema', 'check', '--table', 'busy', '--json');
+    expect([checked.code, checked.stdout]).toEqual([0, '{"tables":1,"disagreements":[]}\n']);
+  },
+);
 
-test('the key changes: rows leave their old keys, and none is lost', async () => {
+test('the key changes: rows leave their old keys, and none is lost', { timeout: 240_000 }, async () => {
   const traffic = startTraffic(pipeline, 'rekeyed', 2);
   await pipeline.root.query('ALTER TABLE rekeyed DROP PRIMARY KEY, ADD PRIMARY KEY (code)');
   await noticed('rekeyed', 'key-changed');
@@ -108,7 +112,7 @@ test('the key changes: rows leave their old keys, and none is lost', async () =>
   await equal();
 });
 
-test('a table is swapped as gh-ost does it, and as pt-online-schema-change does it', async () => {
+test('a table is swapped as gh-ost does it, and as pt-online-schema-change does it', { timeout: 240_000 }, async () => {
   const traffic = startTraffic(pipeline, 'swapped', 2);
   await pipeline.root.query(`
     CREATE TABLE _swapped_gho LIKE swapped;
@@ -133,7 +137,7 @@ test('a table is swapped as gh-ost does it, and as pt-online-schema-change does 
   await equal();
 });
 
-test('tables are renamed, dropped and created', async () => {
+test('tables are renamed, dropped and created', { timeout: 240_000 }, async () => {
   await pipeline.root.query('CREATE TABLE young (id INT PRIMARY KEY, n INT)');
   await noticed('young', 'table-created');
   await pipeline.root.query('INSERT INTO young VALUES (1, 1)');

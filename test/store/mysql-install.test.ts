@@ -30,7 +30,7 @@ afterEach(() => rig.drop());
 
 async function triggers(): Promise<string[]> {
   const rows = await rig.mysql.rows(
-    'SELECT CONCAT(EVENT_OBJECT_TABLE, ":", TRIGGER_NAME) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? ORDER BY 1',
+    `SELECT CONCAT(EVENT_OBJECT_TABLE, ':', TRIGGER_NAME) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? ORDER BY 1`,
     [rig.source],
   );
   return rows.map((row) => asText(row[0]));
