@@ -153,6 +153,8 @@ async function copyUnderWay({ mysql }: HealScope, id: number): Promise<'none' | 
   switch (copy?.phase) {
     case undefined:
     case 'done':
+    // The table was dropped: there is no row to heal.
+    case 'clear':
       return 'none';
     case 'waiting':
     case 'needed':
