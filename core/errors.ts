@@ -415,6 +415,10 @@ export const errorCodes = {
     retryable: false,
     help: 'Tables whose foreign keys name each other cannot be loaded one after the other. Drop one of the foreign keys for the time of the load, or load nullable references first and set them afterwards.',
   },
+  'LS-INGEST-REJECT-FILE': {
+    retryable: true,
+    help: 'The file of rejected rows could not be written; most often its folder is missing or full. The ingest itself is not touched: name another file with --rejects and give the command again.',
+  },
   'LS-INGEST-SPOOL': {
     retryable: true,
     help: 'Standard input could not be kept in a file; most often the disk is full. Free some room, or name another folder with --spool, and call again with the same input.',

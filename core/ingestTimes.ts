@@ -58,7 +58,9 @@ export function datetimeOf(column: Column, round: boolean): (text: string) => st
     const seconds = moment.seconds + fraction.carry;
     if (timestamp && (seconds < 1 || seconds > maxTimestamp)) return outOfTimestamps;
     if (seconds < firstSecond || seconds > lastSecond) return outOfYears;
-    return `${civil(seconds)}${fraction.text}`;
+    // Without an offset the text is there already; making it anew from its seconds costs more than everything else here.
+    const written = parts[9] === undefined && fraction.carry === 0;
+    return `${written ? clockAsWritten(parts) : civil(seconds)}${fraction.text}`;
   };
 }
 
@@ -117,6 +119,10 @@ function fractionOf(written: string, digits: number, round: boolean): Fraction |
   return { text: `.${next.padStart(digits, '0')}`, carry: 0 };
 }
 
+function clockAsWritten(parts: RegExpExecArray): string {
+  return `${parts[1]}-${parts[2]}-${parts[3]} ${parts[4] ?? '00'}:${parts[5] ?? '00'}:${parts[6] ?? '00'}`;
+}
+
 /** A day that MySQL holds but no calendar has: `2024-00-00`. */
 function hasZeroPart(day: string): boolean {
   return day.startsWith('0000') || day.slice(5, 7) === '00' || day.slice(8, 10) === '00';
@@ -135,7 +141,7 @@ function partialDatetime(parts: RegExpExecArray, digits: number): string | Fault
   if (Number(parts[4] ?? 0) > 23) return notATime;
   const fraction = fractionOf(parts[7] ?? '', digits, false);
   if (fraction instanceof Fault) return fraction;
-  return `${day} ${parts[4] ?? '00'}:${parts[5] ?? '00'}:${parts[6] ?? '00'}${fraction.text}`;
+  return `${clockAsWritten(parts)}${fraction.text}`;
 }
 
 const monthDays = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];

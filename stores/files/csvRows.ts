@@ -1,4 +1,8 @@
-/** CSV records → checked rows and rejects, by the columns that the plan gives. */
+/**
+ * CSV records → checked rows and rejects, by the columns that the plan gives. NULL is a field with one of the tokens. In quotes a
+ * token is text, for columns of text; in other columns it could be nothing else, so quotes do not matter there and an empty
+ * field is NULL as well.
+ */
 import type { InputRow, InputValue, Reading, Reject } from '../../core/ingest.js';
 import type { PlannedColumn } from '../../core/ingestColumns.js';
 import { Fault } from '../../core/ingestFault.js';
@@ -32,9 +36,10 @@ export function csvRows(
     if (fault === null && !(fields instanceof Fault)) {
       for (const { column, rule, place } of checked) {
         const text = fields[place] ?? '';
-        const isNull = isNullField(text, rule.emptyIsValue, tokens, () =>
-          isQuotedField(block, i, place, shape.dialect),
-        );
+        const isNull =
+          tokens.size > 0 && tokens.has(text)
+            ? !rule.emptyIsValue || !isQuotedField(block, i, place, shape.dialect)
+            : !rule.emptyIsValue && isBlank(text);
         const value = isNull ? rule.ofNull() : rule.ofText(text);
         if (value instanceof Fault) {
           [fault, name] = [value, column.name];
@@ -57,13 +62,8 @@ function wrongFields(fields: readonly string[] | Fault, wanted: number): Fault |
   return fields.length === wanted ? null : new Fault('column-count', `${fields.length} instead of ${wanted}`);
 }
 
-/**
- * NULL is a field with one of the tokens. In quotes a token is text, for columns of text; in other columns it could be nothing
- * else, so quotes do not matter there and an empty field is NULL as well.
- */
-function isNullField(text: string, emptyIsValue: boolean, tokens: ReadonlySet<string>, quoted: () => boolean): boolean {
-  if (tokens.size > 0 && tokens.has(text)) return !emptyIsValue || !quoted();
-  return !emptyIsValue && (text === '' || (text.charCodeAt(0) <= 0x20 && text.trim() === ''));
+function isBlank(text: string): boolean {
+  return text === '' || (text.charCodeAt(0) <= 0x20 && text.trim() === '');
 }
 
 function isQuotedField(block: Block, record: number, field: number, dialect: Dialect): boolean {

@@ -87,6 +87,28 @@ export function* membersOf(bytes: Buffer): Generator<readonly [string, number, n
   }
 }
 
+export interface Token {
+  readonly name: string;
+  readonly text: string;
+  readonly written: 'null' | 'truth' | 'number' | 'text' | 'nested';
+}
+
+/** What a line says, member by member; nothing for a line that is no JSON object. */
+export function* tokensOf(bytes: Buffer): Generator<Token> {
+  if (!isUtf8(bytes) || !isObject(bytes.toString('utf8'))) return;
+  for (const [name, start, end] of membersOf(bytes)) {
+    const first = bytes[start];
+    if (first === quote) yield { name, text: stringAt(bytes, start, end), written: 'text' };
+    else yield { name, text: bytes.toString('utf8', start, end), written: kindOf(first) };
+  }
+}
+
+function kindOf(first: number | undefined): Token['written'] {
+  if (first === 0x6e) return 'null';
+  if (first === 0x7b || first === 0x5b) return 'nested';
+  return first === 0x74 || first === 0x66 ? 'truth' : 'number';
+}
+
 function valueOfToken({ column, rule }: PlannedColumn, bytes: Buffer, start: number, end: number): InputValue | Fault {
   const first = bytes[start];
   if (first === 0x6e) return rule.ofNull();

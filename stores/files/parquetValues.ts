@@ -97,3 +97,46 @@ function split(value: bigint, unit: TimeUnit): readonly [bigint, string] {
   const rest = ((value % per) + per) % per;
   return [(value - rest) / per, String(rest).padStart(digitsOf[unit], '0')];
 }
+
+/** The type of MySQL that holds every value of a field. */
+export function columnTypeOf({ element, nested }: ParquetField): string {
+  if (nested) return 'JSON';
+  const kind = kindOf(element);
+  if (kind !== null) return ofKind(kind, element);
+  const { converted_type: converted, logical_type: logical, type } = element;
+  if (logical?.type === 'JSON' || converted === 'JSON') return 'JSON';
+  const unsigned = converted?.startsWith('UINT_') === true || (logical?.type === 'INTEGER' && !logical.isSigned);
+  switch (type ?? 'BYTE_ARRAY') {
+    case 'BOOLEAN':
+      return 'BOOLEAN';
+    case 'INT32':
+      return unsigned ? 'INT UNSIGNED' : 'INT';
+    case 'INT64':
+      return unsigned ? 'BIGINT UNSIGNED' : 'BIGINT';
+    case 'INT96':
+      return 'DATETIME(6)';
+    case 'FLOAT':
+      return 'FLOAT';
+    case 'DOUBLE':
+      return 'DOUBLE';
+    case 'FIXED_LEN_BYTE_ARRAY':
+      return `BINARY(${element.type_length ?? 1})`;
+    case 'BYTE_ARRAY':
+      return logical?.type === 'STRING' || logical?.type === 'ENUM' || converted === 'UTF8' ? 'LONGTEXT' : 'LONGBLOB';
+  }
+}
+
+function ofKind(kind: Kind, element: SchemaElement): string {
+  switch (kind.kind) {
+    case 'decimal':
+      return `DECIMAL(${element.precision ?? 38},${kind.scale})`;
+    case 'date':
+      return 'DATE';
+    case 'uuid':
+      return 'CHAR(36)';
+    case 'time':
+      return kind.unit === 'MILLIS' ? 'TIME(3)' : 'TIME(6)';
+    case 'timestamp':
+      return kind.unit === 'MILLIS' ? 'DATETIME(3)' : 'DATETIME(6)';
+  }
+}
