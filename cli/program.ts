@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { addDoctor } from './doctor.js';
 import { addDownCommand, addUpCommand } from './stackCommands.js';
 import { exitCodeOf, failureText, type ExitCode } from './failure.js';
+import { addIngest } from './ingest.js';
 import { addIngests } from './ingests.js';
 import { addInit } from './init.js';
 import { addPause, addResume } from './pause.js';
@@ -55,6 +56,7 @@ function buildProgram(): Command {
     addResume,
     addStatus,
     addWait,
+    addIngest,
     addIngests,
     addResync,
     addSchema,

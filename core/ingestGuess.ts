@@ -12,7 +12,27 @@ export interface GuessedColumn {
   readonly type: string;
   /** Whether it holds no NULL and no value twice, as far as can be told. */
   readonly unique: boolean;
+  /** Texts such as `NA` that alone keep it from another type than text. */
+  readonly nullLooks: readonly string[];
 }
+
+/** What files write for NULL. */
+const nullTexts = new Set([
+  'NA',
+  'N/A',
+  'n/a',
+  'NULL',
+  'null',
+  'Null',
+  '\\N',
+  'None',
+  'none',
+  'NaN',
+  'nan',
+  '-',
+  '?',
+  '.',
+]);
 
 /** How a format writes the value: CSV knows text alone; JSON tells numbers, texts and nested values. */
 export type Written = 'any' | 'number' | 'text' | 'truth' | 'nested';
@@ -54,6 +74,7 @@ export class Guess {
   readonly #name: string;
   #alive: Set<Candidate> | null = null;
   #nulls = false;
+  readonly #nullLooks = new Set<string>();
   #min = 0n;
   #max = 0n;
   #wholeDigits = 1;
@@ -77,18 +98,26 @@ export class Guess {
 
   see(text: string, written: Written): void {
     const candidates = candidatesFor[written];
+    if (written === 'any' && nullTexts.has(text)) {
+      this.#nullLooks.add(text);
+      this.#measure(text, false);
+      return;
+    }
     this.#alive ??= new Set(candidates);
     for (const candidate of this.#alive) {
       if (!candidates.includes(candidate) || !this.#fits(candidate, text)) this.#alive.delete(candidate);
     }
-    this.#measure(text);
+    this.#measure(text, true);
   }
 
   column(): GuessedColumn {
+    const unique = !this.#nulls && this.#alive !== null && (this.#rising || this.#seen !== null);
+    const stopped = this.#nullLooks.size > 0 && (this.#alive?.size ?? 0) > 0;
     return {
       name: this.#name,
-      type: this.#type(),
-      unique: !this.#nulls && this.#alive !== null && (this.#rising || this.#seen !== null),
+      type: stopped ? this.#textType() : this.#type(),
+      unique,
+      nullLooks: stopped ? [...this.#nullLooks] : [],
     };
   }
 
@@ -140,10 +169,10 @@ export class Guess {
     return true;
   }
 
-  #measure(text: string): void {
+  #measure(text: string, isValue: boolean): void {
     this.#characters = Math.max(this.#characters, text.length);
     if (text.length * 3 > this.#bytes) this.#bytes = Math.max(this.#bytes, Buffer.byteLength(text));
-    const value = this.#alive?.has('integer') === true ? BigInt(text) : null;
+    const value = isValue && this.#alive?.has('integer') === true ? BigInt(text) : null;
     this.#rising &&= value !== null && (this.#last === null || value > this.#last);
     this.#last = value;
     if (this.#seen === null) return;
@@ -152,7 +181,7 @@ export class Guess {
   }
 
   #type(): string {
-    if (this.#alive === null) return 'VARCHAR(255)';
+    if (this.#alive === null) return this.#nullLooks.size > 0 ? this.#textType() : 'VARCHAR(255)';
     const alive = this.#alive;
     if (alive.has('integer')) return this.#integerType();
     if (alive.has('decimal')) return `DECIMAL(${this.#wholeDigits + this.#decimals + 2},${this.#decimals})`;

@@ -90,7 +90,7 @@ async function parquetColumns(sources: readonly ContentSource[], reading: Readin
   await file.close();
   const fields = file.fields.filter(({ name }) => !isLeftOut(reading, name));
   refuseNames(fields.map(({ name }) => name));
-  return fields.map((field) => ({ name: field.name, type: columnTypeOf(field), unique: false }));
+  return fields.map((field) => ({ name: field.name, type: columnTypeOf(field), unique: false, nullLooks: [] }));
 }
 
 function refuseNames(names: readonly string[]): void {

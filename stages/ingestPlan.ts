@@ -37,18 +37,27 @@ export async function readingOf(
   return { sources: found, reading: { ...wanted, format, delimiter } };
 }
 
-/** Reads every file once. Throws whatever is wrong with one of them, and LS-INGEST-COLUMNS where they do not fit the table. */
-export async function planIngest(
+/** Reads every file once. Throws whatever is wrong with one of them. */
+export async function surveyFiles(
   sources: readonly ContentSource[],
   reading: Reading,
-  { definition, facts }: PlanTarget,
-  mode: IngestMode,
   onSurvey: OnSurvey,
-): Promise<IngestPlan> {
+): Promise<readonly Surveyed[]> {
   const surveyed: Surveyed[] = [];
   for (const source of sources) {
     surveyed.push(await survey(source, reading, (bytes) => onSurvey(source.path, bytes)));
   }
+  if (surveyed.some(({ file }) => file.records > 0)) return surveyed;
+  throw new LockstepError('LS-INGEST-FILE-FORM', 'there is nothing to load: no file holds a record');
+}
+
+/** Throws LS-INGEST-COLUMNS where the files do not fit the table. */
+export function planIngest(
+  surveyed: readonly Surveyed[],
+  reading: Reading,
+  { definition, facts }: PlanTarget,
+  mode: IngestMode,
+): IngestPlan {
   const files = surveyed.map(({ file }) => file);
   const columns = commonColumns(surveyed, reading, { definition, facts }, mode);
   const records = files.reduce((sum, file) => sum + file.records, 0);
@@ -79,9 +88,6 @@ function commonColumns(
   { definition, facts }: PlanTarget,
   mode: IngestMode,
 ): readonly GivenColumn[] {
-  if (surveyed.every(({ file }) => file.records === 0)) {
-    throw new LockstepError('LS-INGEST-FILE-FORM', 'there is nothing to load: no file holds a record');
-  }
   const named = surveyed.map(({ fields }) => namesOf(fields, reading));
   const fields = reading.format === 'ndjson' ? [...new Set(named.flat())] : (named[0] ?? []);
   const columns = matchColumns(definition, facts, fields, reading, mode);

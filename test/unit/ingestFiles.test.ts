@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Column, Definition } from '../../core/definition.js';
 import { codeOf } from '../../core/errors.js';
 import { beginning, defaultReading, type FileChunk, type IngestPlan, type ResumePoint } from '../../core/ingest.js';
-import { planIngest, readingOf, type WantedReading } from '../../stages/ingestPlan.js';
+import { planIngest, readingOf, surveyFiles, type WantedReading } from '../../stages/ingestPlan.js';
 import { readChunks } from '../../stores/files/readChunks.js';
 
 const fixtures = fileURLToPath(new URL('../files/', import.meta.url)).replace('/dist/test/', '/test/');
@@ -59,7 +59,7 @@ interface Wanted extends Partial<WantedReading> {
 
 async function planOf(files: readonly string[], { of = people, ...wanted }: Wanted = {}): Promise<IngestPlan> {
   const { sources, reading } = await readingOf(files, { ...defaultReading, format: null, delimiter: null, ...wanted });
-  return await planIngest(sources, reading, { definition: of, facts }, 'insert', () => undefined);
+  return planIngest(await surveyFiles(sources, reading, () => undefined), reading, { definition: of, facts }, 'insert');
 }
 
 async function chunksOf(plan: IngestPlan, from: ResumePoint = beginning): Promise<FileChunk[]> {
