@@ -4,6 +4,8 @@ import type { Config } from '../core/config.js';
 import { codeOf, LockstepError } from '../core/errors.js';
 import type { IngestPlan } from '../core/ingest.js';
 import type { IngestReport } from '../core/ingestReport.js';
+import type { NewTable } from '../stages/ingestBegin.js';
+import type { DryRun } from '../stages/ingestDryRun.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { addCommand, configOf, printResult, say, withConfig, withJson } from './command.js';
 import {
@@ -14,8 +16,7 @@ import {
   type IngestFlags,
   type Target,
 } from './ingestOptions.js';
-import { dryRunLines, planLines, reportLines, thousands } from './ingestText.js';
-import type { RunDeps } from './ingestRun.js';
+import { count, dryRunText, fileName, planLine } from './ingestWords.js';
 import { openProgress } from './progress.js';
 
 export function addIngest(program: Command): void {
@@ -51,7 +52,7 @@ async function ingestAll(config: Config, targets: readonly Target[], flags: Inge
     import('../stores/mysql/connection.js'),
     import('./ingestTargets.js'),
   ]);
-  const mysql = openMysql(config.mysql, { connections: 2 });
+  const mysql = openMysql(config.mysql, { connections: 3 });
   try {
     const results: Result[] = [];
     for (const target of await inOrder(config, mysql, targets)) {
@@ -78,27 +79,33 @@ async function ingestOne(
     import('./ingestTargets.js'),
   ]);
   const progress = openProgress();
-  let plan: IngestPlan;
+  const { table } = target;
+  const mode = flags.mode ?? 'insert';
+  let asked: IngestPlan | NewTable;
   try {
     const files = await fetchInput(target.files, flags, (text) => progress.show(text));
     const { sources, reading } = await readingOf(files, readingFrom(flags));
-    const proposal = await proposeTable(config, mysql, target.table, sources, reading, flags);
+    const proposal = await proposeTable(config, mysql, table, sources, reading, flags);
     if (proposal !== null) {
       progress.end();
       say(proposal.words);
-      if (flags.yes !== true) return proposed(target.table, proposal.sql);
+      if (flags.yes !== true || flags.dryRun === true) return proposed(table, proposal.sql);
     }
     const surveyed = await surveyFiles(sources, reading, (path, bytes) => {
       progress.show(`looking through ${path}: ${mebibytes(bytes)}`);
     });
-    // Made last: from now on a running pipeline may capture it, and then the direct road is closed.
-    const found = await targetTable(config, mysql, target.table, proposal);
-    plan = planIngest(surveyed, reading, found, flags.mode ?? 'insert');
+    const make = async (): Promise<IngestPlan> => {
+      const plan = planIngest(surveyed, reading, await targetTable(config, mysql, table, proposal), mode);
+      say(planLine(plan));
+      return plan;
+    };
+    // Made in the ingest's own turn: a running pipeline that captured it first would close the direct road.
+    asked = proposal !== null && flags.throughLog !== true ? { table, make } : await make();
   } finally {
     progress.end();
   }
-  say(planLines(plan));
-  return flags.dryRun === true ? await tryOut(plan, flags) : await load(config, mysql, plan, flags, oneOfMany);
+  if (flags.dryRun === true && !('make' in asked)) return await tryOut(asked, flags);
+  return await load(config, mysql, table, asked, flags, oneOfMany);
 }
 
 function proposed(table: string, sql: string): Result {
@@ -107,24 +114,19 @@ function proposed(table: string, sql: string): Result {
 }
 
 async function tryOut(plan: IngestPlan, flags: IngestFlags): Promise<Result> {
-  const [{ dryRun }, { readChunks }, { writeRejects }, { fileName }] = await Promise.all([
+  const [{ dryRun }, { readChunks }, { writeRejects }] = await Promise.all([
     import('../stages/ingestDryRun.js'),
     import('../stores/files/readChunks.js'),
     import('../stores/files/rejectFile.js'),
-    import('./ingestRun.js'),
   ]);
   const progress = openProgress();
   const { table } = plan.definition;
   const path = flags.rejects ?? `rejects-${table}.ndjson`;
-  let result = { records: 0, accepted: 0, rejected: 0, reasons: {} };
-  const rejects = dryRun(
-    plan,
-    readChunks,
-    (records) => progress.show(`${thousands(records)} of ${thousands(plan.records)} records checked`),
-    (end) => {
-      result = end;
-    },
-  );
+  let result: DryRun = { records: 0, accepted: 0, rejected: 0, reasons: {} };
+  const show = (records: number): void => progress.show(`${count(records)} of ${count(plan.records)} records checked`);
+  const rejects = dryRun(plan, readChunks, show, (end) => {
+    result = end;
+  });
   const named = (async function* () {
     for await (const { fileIndex, ...reject } of rejects) yield { ...reject, file: fileName(plan, fileIndex) };
   })();
@@ -132,7 +134,7 @@ async function tryOut(plan: IngestPlan, flags: IngestFlags): Promise<Result> {
   const rejectFile = written === 0 ? null : path;
   return {
     json: { dryRun: true, table, ...result, rejectFile },
-    words: dryRunLines(table, result, rejectFile),
+    words: withRejectFile(dryRunText(table, result), rejectFile),
     good: result.rejected <= (flags.maxRejects ?? 0),
   };
 }
@@ -140,45 +142,59 @@ async function tryOut(plan: IngestPlan, flags: IngestFlags): Promise<Result> {
 async function load(
   config: Config,
   mysql: Mysql,
-  plan: IngestPlan,
+  table: string,
+  asked: IngestPlan | NewTable,
   flags: IngestFlags,
   oneOfMany: boolean,
 ): Promise<Result> {
-  const [{ openIngestClient }, { withPipeline }, { runIngest }, { writeRejects }] = await Promise.all([
-    import('../workers/ingestClient.js'),
-    import('./pipeline.js'),
-    import('./ingestRun.js'),
-    import('../stores/files/rejectFile.js'),
-  ]);
-  const running = await withPipeline(config, (pipeline) => pipeline.view());
-  if (running === null) {
-    throw new LockstepError(
-      'LS-PIPELINE-NOT-RUNNING',
-      `pipeline ${config.pipeline} does not run: rows could not reach the stores`,
-    );
-  }
-  const client = await openIngestClient(config);
+  const [{ runIngest }, { reportText }] = await Promise.all([import('./ingestRun.js'), import('./ingestText.js')]);
+  const detach = (): void => {
+    say('\nThe ingest goes on without this command: `lockstep ingests` shows it, `lockstep ingests cancel` ends it.');
+    process.exit(1);
+  };
+  process.once('SIGINT', detach);
   try {
-    const deps: RunDeps = { config, mysql, client };
-    const { report, rejects } = await runIngest(deps, plan, optionsFrom(flags));
-    const path = flags.rejects ?? `rejects-${report.table}-${report.ingest}.ndjson`;
-    const rejectFile = report.rejected > 0 && (await writeRejects(path, rejects())) > 0 ? path : null;
-    return loaded(report, rejectFile);
+    const report = await runIngest(config, mysql, asked, optionsFrom(flags), openProgress());
+    const rejectFile = report.rejected === 0 ? null : await keepRejects(config, mysql, report, flags);
+    return {
+      json: { ...report, rejectFile },
+      words: withRejectFile(reportText(report), rejectFile),
+      good: report.agrees,
+    };
   } catch (error) {
     // A command for several tables that was broken off is given again as it was.
-    if (oneOfMany && codeOf(error) === 'LS-INGEST-DONE') return inAlready(plan, error);
+    if (oneOfMany && codeOf(error) === 'LS-INGEST-DONE') return inAlready(table, error);
     throw error;
   } finally {
-    await client.close();
+    process.off('SIGINT', detach);
   }
 }
 
-function loaded(report: IngestReport, rejectFile: string | null): Result {
-  return { json: { ...report, rejectFile }, words: reportLines(report, rejectFile), good: report.agrees };
+/** Rejected rows stand in MySQL, with the chunks that they belong to; the file is a copy of them. */
+async function keepRejects(config: Config, mysql: Mysql, report: IngestReport, flags: IngestFlags): Promise<string> {
+  const [{ writeRejects }, { readRejects }, { readIngest }] = await Promise.all([
+    import('../stores/files/rejectFile.js'),
+    import('../stores/mysql/ingestChunks.js'),
+    import('../stores/mysql/ingests.js'),
+  ]);
+  const { stateDatabase } = config.mysql;
+  const ingest = await readIngest(mysql, stateDatabase, report.ingest);
+  if (ingest === null) throw new LockstepError('LS-INGEST-UNKNOWN', `ingest ${report.ingest} is gone`);
+  const path = flags.rejects ?? `rejects-${report.table}-${report.ingest}.ndjson`;
+  const named = (async function* () {
+    for await (const { file, ...reject } of readRejects(mysql, stateDatabase, ingest.id)) {
+      yield { ...reject, file: fileName(ingest.plan, file) };
+    }
+  })();
+  await writeRejects(path, named);
+  return path;
 }
 
-function inAlready(plan: IngestPlan, error: unknown): Result {
-  const { table } = plan.definition;
+function withRejectFile(words: string, path: string | null): string {
+  return path === null ? words : `${words}\n  rejected rows are in ${path}`;
+}
+
+function inAlready(table: string, error: unknown): Result {
   const words = `${table}: ${error instanceof Error ? error.message : 'it is in already'}`;
   return { json: { table, done: true, message: words }, words, good: true };
 }

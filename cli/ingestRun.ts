@@ -1,86 +1,94 @@
-/** One planned ingest from its registration to its report. The workflow does the work: this only watches, and may be killed. */
+/**
+ * Starts an ingest and watches it to its end. The work is the workers': whoever ends this command, or loses the machine it
+ * runs on, gives the same command again and is back with the same ingest.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../core/config.js';
 import { LockstepError } from '../core/errors.js';
 import type { IngestOptions, IngestPlan } from '../core/ingest.js';
-import type { IngestProgress, IngestReport } from '../core/ingestReport.js';
-import { registerIngest, type Registered } from '../stages/ingestBegin.js';
-import type { RejectedRow } from '../stores/files/rejectFile.js';
+import type { IngestReport } from '../core/ingestReport.js';
+import { registerIngest, type NewTable, type Registered } from '../stages/ingestBegin.js';
 import type { Mysql } from '../stores/mysql/connection.js';
-import { readProgress, readRejects } from '../stores/mysql/ingestChunks.js';
-import { readIngest, type Ingest } from '../stores/mysql/ingests.js';
-import type { IngestClient, IngestPlace, IngestState } from '../workers/ingestClient.js';
+import { readProgress } from '../stores/mysql/ingestChunks.js';
+import { readIngest } from '../stores/mysql/ingests.js';
+import { openIngestClient, type IngestClient, type IngestState } from '../workers/ingestClient.js';
 import { say } from './command.js';
-import { progressLine } from './ingestText.js';
-import { openProgress } from './progress.js';
+import { ingestLine } from './ingestText.js';
+import { withPipeline } from './pipeline.js';
+import type { Progress } from './progress.js';
+import { noAnswer, proveReady } from './start.js';
 
-const lookEveryMs = 250;
+const lookEveryMs = 200;
 /** A worker is often started beside the command: it gets this long to appear. */
 const workerPatienceMs = 60_000;
 
-export interface RunDeps {
-  readonly config: Config;
-  readonly mysql: Mysql;
-  readonly client: IngestClient;
+/** Returns the report, whatever it says; throws where there is none. The pipeline is started if it does not run. */
+export async function runIngest(
+  config: Config,
+  mysql: Mysql,
+  asked: IngestPlan | NewTable,
+  options: IngestOptions,
+  progress: Progress,
+): Promise<IngestReport> {
+  return withPipeline(config, async (pipeline) => {
+    const running = (await pipeline.view().catch(noAnswer)) !== null;
+    if (!running) await proveReady(config);
+    const ingest = await registerIngest({ config, mysql }, asked, options);
+    say(firstWords(ingest, options));
+    const client = await openIngestClient(config);
+    try {
+      await client.start(ingest);
+      // Only now: a table that is loaded directly must be known as such before anyone puts triggers on it.
+      if (!running && (await pipeline.start()) === 'started') say(`pipeline ${config.pipeline} started`);
+      return await watch(mysql, client, ingest, progress);
+    } finally {
+      await client.close();
+    }
+  });
 }
 
-export interface Ran {
-  readonly report: IngestReport;
-  readonly rejects: () => AsyncIterable<RejectedRow>;
-}
-
-export async function runIngest(deps: RunDeps, plan: IngestPlan, options: IngestOptions): Promise<Ran> {
-  const place = await registerIngest(deps, plan, options);
-  const started = await deps.client.start(place);
-  say(beginLine(place, started));
-  const detach = (): void => {
-    say(`\ningest ${place.name} goes on without this command; lockstep ingests cancel ${place.name} ends it`);
-    process.exit(1);
-  };
-  process.once('SIGINT', detach);
-  try {
-    await untilEnded(deps, place);
-  } finally {
-    process.off('SIGINT', detach);
-  }
-  const ingest = await readIngest(deps.mysql, deps.config.mysql.stateDatabase, place.name);
-  if (ingest === null || ingest.report === null) {
-    throw new LockstepError('LS-INGEST-UNKNOWN', `ingest ${place.name} has ended without a report`);
-  }
-  return { report: ingest.report, rejects: () => rejectsOf(deps, ingest) };
-}
-
-function beginLine({ name, road, continued }: Registered, started: 'started' | 'running'): string {
-  const what = started === 'running' ? 'runs already' : continued ? 'goes on' : 'begins';
+function firstWords({ name, table, road, continued }: Registered, { throughLog }: IngestOptions): string {
+  const again = continued ? 'goes on' : 'begins';
   const how =
     road === 'direct'
-      ? 'directly into MySQL and the stores, since the table is not streaming yet'
-      : 'through its triggers and the log, as any change';
-  return `ingest ${name} ${what}: ${how}`;
+      ? `${table} is not captured yet, so rows go directly into every store`
+      : throughLog
+        ? 'rows go through triggers and the log, as asked'
+        : `${table} is captured, so rows go through triggers and the log`;
+  return `ingest ${name} ${again}: ${how}`;
 }
 
-async function untilEnded({ config, mysql, client }: RunDeps, place: IngestPlace): Promise<void> {
-  const { stateDatabase } = config.mysql;
-  const ingest = await readIngest(mysql, stateDatabase, place.name);
-  const progress = openProgress();
-  const begunAt = Date.now();
+async function watch(
+  mysql: Mysql,
+  client: IngestClient,
+  ingest: Registered,
+  progress: Progress,
+): Promise<IngestReport> {
+  const { stateDatabase } = mysql.config;
+  const began = Date.now();
+  let seen = false;
   try {
     for (;;) {
-      const state = await client.state(place).catch(notNow);
-      if (state.kind === 'ended') return;
-      if (state.kind === 'failed') throw state.error;
-      if (state.kind === 'gone') {
-        throw new LockstepError(
-          'LS-INGEST-UNKNOWN',
-          `somebody has ended ingest ${place.name}: the same command goes on with it`,
-        );
+      const state = await client.state(ingest).catch(unlessPassing);
+      const row = await readIngest(mysql, stateDatabase, ingest.name).catch(unlessPassing);
+      if (row !== null && state !== null && state.kind !== 'running') {
+        if (row.report !== null && state.kind === 'ended') return row.report;
+        throw whyWithoutReport(state, ingest);
       }
-      const seen = ingest === null ? null : await readProgress(mysql, stateDatabase, ingest.id).catch(() => null);
-      if (seen === null && state.waitsFor === null && Date.now() - begunAt > workerPatienceMs) {
-        const message = `no worker took up ingest ${place.name} in ${workerPatienceMs / 1000} s; it goes on once one runs`;
-        throw new LockstepError('LS-PIPELINE-NO-WORKER', message);
+      const at = row === null ? null : await readProgress(mysql, stateDatabase, row.id).catch(unlessPassing);
+      seen ||= at !== null;
+      if (!seen && Date.now() - began > workerPatienceMs) {
+        const what = `no worker took up ingest ${ingest.name} for ${workerPatienceMs / 1000} s; it goes on once one comes`;
+        throw new LockstepError('LS-PIPELINE-NO-WORKER', what);
       }
-      progress.show(lineOf(state, seen, begunAt));
+      const waits = state?.kind === 'running' ? state.waitsFor : null;
+      const line =
+        at === null
+          ? 'waiting for a worker: lockstep worker starts one'
+          : row?.phase === 'finishing'
+            ? `${ingest.table}: all rows are in; the table is being proven`
+            : ingestLine(ingest.table, at);
+      progress.show(waits === null || at?.inFlight !== 0 ? line : `${line}, ${waits}`);
       await sleep(lookEveryMs);
     }
   } finally {
@@ -88,30 +96,13 @@ async function untilEnded({ config, mysql, client }: RunDeps, place: IngestPlace
   }
 }
 
-/** Temporal is away for a moment: the ingest goes on, and so does the watching. */
-function notNow(error: unknown): IngestState {
-  if (error instanceof LockstepError && error.code === 'LS-TEMPORAL-UNREACHABLE') {
-    return { kind: 'running', waitsFor: error.message };
-  }
+/** A server that does not answer for a moment is waited for: the work goes on without this command. */
+function unlessPassing(error: unknown): null {
+  if (error instanceof LockstepError && error.retryable) return null;
   throw error;
 }
 
-function lineOf(state: IngestState, seen: IngestProgress | null, begunAt: number): string {
-  const waits = state.kind === 'running' && state.waitsFor !== null ? `; waits: ${state.waitsFor}` : '';
-  if (seen !== null) return `${progressLine(seen, process.stderr.isTTY ? process.stderr.columns : 0)}${waits}`;
-  return Date.now() - begunAt > 2_000 && waits === ''
-    ? 'waiting for a worker: lockstep worker starts one'
-    : `begins${waits}`;
-}
-
-async function* rejectsOf({ config, mysql }: RunDeps, { id, plan }: Ingest): AsyncGenerator<RejectedRow> {
-  for await (const { file, ...reject } of readRejects(mysql, config.mysql.stateDatabase, id)) {
-    yield { ...reject, file: fileName(plan, file) };
-  }
-}
-
-export function fileName(plan: IngestPlan, index: number): string {
-  const file = plan.files[index];
-  if (file === undefined) return '';
-  return file.entry === null ? file.path : `${file.path}: ${file.entry}`;
+function whyWithoutReport(state: Exclude<IngestState, { kind: 'running' }>, { name }: Registered): LockstepError {
+  if (state.kind === 'failed') return state.error;
+  return new LockstepError('LS-INGEST-UNKNOWN', `ingest ${name} was ended before it had a result; call again to go on`);
 }

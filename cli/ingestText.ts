@@ -1,94 +1,78 @@
-/** An ingest in words: the line that shows how it goes, and the report at its end. */
-import type { IngestPlan } from '../core/ingest.js';
-import type { IngestProgress, IngestReport } from '../core/ingestReport.js';
-import type { DryRun } from '../stages/ingestDryRun.js';
+/** An ingest in words: one line while it goes on, and the account of its rows at the end. */
+import type { IngestProgress, IngestReport, StoreProof } from '../core/ingestReport.js';
+import { rejectReasons } from '../core/ingest.js';
 
-export function planLines(plan: IngestPlan): string {
-  const { files, definition, records, reading, columns } = plan;
-  const what = files.length === 1 ? (files[0]?.path ?? '') : `${files.length} files`;
-  const given = columns.map(({ name, field }) => (name === field ? name : `${field} as ${name}`)).join(', ');
-  return `${what} (${reading.format}, ${thousands(records)} records) → ${definition.table}: ${given}`;
+const barWidth = 20;
+
+export function ingestLine(table: string, progress: IngestProgress): string {
+  const { percent, rowsPerSecond, secondsLeft, inFlight, rejected, accepted } = progress;
+  const full = Math.round((percent / 100) * barWidth);
+  const parts = [
+    `${table} [${'#'.repeat(full)}${'.'.repeat(barWidth - full)}] ${percent.toFixed(1)} %`,
+    `${count(accepted)} rows`,
+    ...(rowsPerSecond > 0 ? [`${count(rowsPerSecond)} rows/s`] : []),
+    ...(secondsLeft === null ? [] : [`${time(secondsLeft)} left`]),
+    `${inFlight} chunks under way`,
+    ...(rejected === 0 ? [] : [`${count(rejected)} rejected`]),
+    ...(progress.slowedBy === null ? [] : [`slowed for the ${progress.slowedBy}`]),
+    ...(progress.trouble === null ? [] : [progress.trouble]),
+  ];
+  return parts.join(', ');
 }
 
-export function progressLine(progress: IngestProgress, columns: number): string {
-  const { percent, accepted, rejected, rowsPerSecond, secondsLeft, inFlight, phase, road, paused } = progress;
-  if (phase === 'finishing') return `${thousands(accepted)} rows are in; the table is compared and becomes streaming`;
-  const rows = `${thousands(accepted + rejected)} rows, ${thousands(rowsPerSecond)}/s`;
-  const left = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`;
-  const bad = rejected === 0 ? '' : `, ${thousands(rejected)} rejected`;
-  const state = paused ? ', paused' : progress.slowedBy === null ? '' : `, slowed for the ${progress.slowedBy}`;
-  const trouble = progress.trouble === null ? '' : `; ${progress.trouble}`;
-  const text = `${percent.toFixed(1)} % ${rows}${left}${bad}, ${inFlight} ${inFlight === 1 ? 'chunk' : 'chunks'} in flight, ${road}${state}${trouble}`;
-  const width = Math.min(30, columns - text.length - 4);
-  return width < 8 ? text : `${bar(percent, width)} ${text}`;
+export function reportText(report: IngestReport): string {
+  const { table, records, accepted, rejected, notRead, reasons, end, problem, files, digest, mysql } = report;
+  const lines = [
+    `ingest ${report.ingest} into ${table}: ${endWords[end]}, ${roadWords(report)}`,
+    `  input      ${count(records)} records in ${files.length} file${files.length === 1 ? '' : 's'}`,
+    `  accepted   ${count(accepted)}`,
+    `  rejected   ${count(rejected)}${reasonWords(reasons)}`,
+    ...(notRead === 0 ? [] : [`  not read   ${count(notRead)}`]),
+    `  MySQL      ${count(mysql.equal)} as in the file${mysql.altered === 0 ? '' : `, ${count(mysql.altered)} altered by MySQL`}; digest ${digest.slice(0, 16)}`,
+    ...Object.entries(report.stores).map(([name, proof]) => `  ${storeNames[name] ?? name}${proofWords(proof)}`),
+    ...(report.relogged === 0
+      ? []
+      : [`  meanwhile  ${count(report.relogged)} rows were changed by an application and are in step`]),
+    `  time       ${time(Math.round(report.seconds))}, ${count(report.rowsPerSecond)} rows/s from the first row to the last proof`,
+    ...(problem === null ? [] : [`  ${problem}`]),
+    report.agrees ? 'file and stores agree' : 'file and stores do not agree',
+  ];
+  return lines.join('\n');
 }
 
-function bar(percent: number, width: number): string {
-  const full = Math.max(0, Math.min(width, Math.round((percent / 100) * width)));
-  return `[${'█'.repeat(full)}${'·'.repeat(width - full)}]`;
+const endWords = {
+  loaded: 'all of it is in',
+  cancelled: 'cancelled',
+  'too-many-rejects': 'stopped after too many rejected rows',
+  failed: 'failed',
+} as const;
+
+const storeNames: Readonly<Record<string, string>> = { mongo: 'MongoDB    ', redis: 'Redis      ' };
+
+function roadWords({ road }: IngestReport): string {
+  return road === 'direct' ? 'directly, the table is captured from now on' : 'through triggers and the log';
 }
 
-export function reportLines(report: IngestReport, rejectFile: string | null): string {
-  const { table, records, accepted, rejected, notRead, seconds, rowsPerSecond, road, mysql, stores } = report;
-  const proofs = Object.entries(stores).map(([name, { equal, changed, parked }]) => {
-    const moved = changed === 0 ? '' : `, ${thousands(changed)} changed by applications since`;
-    const kept = parked === 0 ? '' : `, ${thousands(parked)} parked`;
-    return `  ${label(name)}${thousands(equal)} present and equal${moved}${kept}`;
-  });
-  const altered = mysql.altered === 0 ? '' : `, ${thousands(mysql.altered)} altered by MySQL (a trigger?)`;
+function proofWords({ equal, changed, parked }: StoreProof): string {
   return [
-    `${table}: ${endWords(report)} in ${duration(seconds)} (${thousands(rowsPerSecond)} rows/s, ${roadWords(road)})`,
-    `  records   ${thousands(records)}: ${thousands(accepted)} accepted, ${thousands(rejected)} rejected${notRead === 0 ? '' : `, ${thousands(notRead)} not read`}`,
-    ...reasonLines(report.reasons),
-    ...(rejectFile === null ? [] : [`  rejected rows are in ${rejectFile}`]),
-    `  mysql     ${thousands(mysql.equal)} present and equal to the file${altered}`,
-    ...proofs,
-    `  digest    ${report.digest.slice(0, 16)}… of the given columns, the same in the file and in MySQL${mysql.altered === 0 ? '' : ' but for the rows altered'}`,
-    `  ${report.agrees ? 'all agree' : 'NOT all agree'} (ingest ${report.ingest})`,
-  ].join('\n');
+    `${count(equal)} equal to MySQL, byte for byte`,
+    ...(changed === 0 ? [] : [`${count(changed)} changed since by an application`]),
+    ...(parked === 0 ? [] : [`${count(parked)} parked`]),
+  ].join(', ');
 }
 
-export function dryRunLines(table: string, result: DryRun, rejectFile: string | null): string {
-  return [
-    `${table}: ${thousands(result.accepted)} of ${thousands(result.records)} records fit; nothing was written`,
-    ...reasonLines(result.reasons),
-    ...(rejectFile === null ? [] : [`  rejected rows are in ${rejectFile}`]),
-    '  keys that are taken, foreign keys and CHECKs are only known by loading',
-  ].join('\n');
+function reasonWords(reasons: Readonly<Record<string, number>>): string {
+  const words = Object.entries(reasons).map(
+    ([reason, rows]) => `${count(rows)} ${reason}: ${rejectReasons[reason as keyof typeof rejectReasons]}`,
+  );
+  return words.length === 0 ? '' : ` (${words.join('; ')})`;
 }
 
-function reasonLines(reasons: Readonly<Record<string, number>>): readonly string[] {
-  return Object.entries(reasons).map(([reason, count]) => `    ${thousands(count)} ${reason}`);
+/** Grouped by thousands, without relying on a locale. */
+function count(value: number): string {
+  return String(Math.round(value)).replaceAll(/\B(?=(\d{3})+$)/g, ',');
 }
 
-function endWords({ end, problem }: IngestReport): string {
-  switch (end) {
-    case 'loaded':
-      return 'loaded';
-    case 'cancelled':
-      return 'cancelled: what is in is in every store';
-    case 'too-many-rejects':
-      return 'stopped at --max-rejects: what is in is in every store';
-    case 'failed':
-      return `stopped: ${problem ?? 'it failed'}; what is in is in every store`;
-  }
-}
-
-function roadWords(road: IngestReport['road']): string {
-  return road === 'direct' ? 'directly' : 'through the log';
-}
-
-function label(name: string): string {
-  return name.padEnd(10);
-}
-
-export function thousands(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
-
-export function duration(seconds: number): string {
-  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+function time(seconds: number): string {
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }

@@ -1,9 +1,7 @@
-/** `lockstep ingests`: which ingests there are and how they stand; pauses, resumes and cancels one by its name or its table. */
+/** `lockstep ingests`: what was and is loaded; pauses, resumes and cancels one. */
 import { InvalidArgumentError, type Command } from 'commander';
 import type { Config } from '../core/config.js';
 import { LockstepError } from '../core/errors.js';
-import type { IngestProgress } from '../core/ingestReport.js';
-import type { Mysql } from '../stores/mysql/connection.js';
 import type { Ingest } from '../stores/mysql/ingests.js';
 import {
   addCommand,
@@ -14,111 +12,92 @@ import {
   type FileOption,
   type JsonOption,
 } from './command.js';
-import { progressLine, thousands } from './ingestText.js';
 
 const wishes = ['pause', 'resume', 'cancel'] as const;
 type Wish = (typeof wishes)[number];
-type Flags = FileOption & JsonOption;
 
-const done: Readonly<Record<Wish, string>> = {
-  pause: 'is paused; its table streams on, if it streams',
-  resume: 'goes on',
-  cancel: 'is being cancelled: what is in MySQL is brought into every store',
-};
+const shownAtMost = 100;
 
 export function addIngests(program: Command): void {
   const command = addCommand(program, {
     name: 'ingests',
-    summary: 'Lists ingests, or pauses, resumes or cancels one.',
-    examples: ['lockstep ingests', 'lockstep ingests pause flights', 'lockstep ingests cancel 3f9c2a1b7d'],
+    summary: 'Lists bulk loads, the newest first; pauses, resumes or cancels one.',
+    examples: [
+      'lockstep ingests',
+      'lockstep ingests pause orders    # what is under way lands; nothing more is read',
+      'lockstep ingests cancel 3fa9c01d22   # what is in stays, and is equal in every store',
+    ],
   })
-    .argument('[what]', 'pause, resume or cancel', asWish)
-    .argument('[which]', 'name of the ingest, or its table');
-  withJson(withConfig(command)).action(async (wish: Wish | undefined, which: string | undefined, flags: Flags) => {
-    if (wish !== undefined && which === undefined)
-      throw new LockstepError('LS-USAGE', `${wish} which ingest, or which table?`);
-    const config = await configOf(flags);
-    await withMysql(config, async (mysql) => {
-      if (wish === undefined || which === undefined) await list(config, mysql, flags);
-      else await steer(config, mysql, wish, which, flags);
-    });
-  });
+    .argument('[wish]', wishes.join(', '), asWish)
+    .argument('[ingest]', 'its name, or its table');
+  withJson(withConfig(command)).action(
+    async (wish: Wish | undefined, which: string | undefined, options: FileOption & JsonOption) => {
+      const config = await configOf(options);
+      if (wish === undefined) await list(config, options);
+      else if (which === undefined)
+        throw new LockstepError('LS-USAGE', `${wish} needs the name of an ingest, or a table`);
+      else await carryOut(config, options, wish, which);
+    },
+  );
 }
 
 function asWish(text: string): Wish {
-  const found = wishes.find((wish) => wish === text);
-  if (found === undefined) throw new InvalidArgumentError(`Allowed: ${wishes.join(', ')}.`);
-  return found;
+  const wish = wishes.find((one) => one === text);
+  if (wish === undefined) throw new InvalidArgumentError(`Allowed: ${wishes.join(', ')}.`);
+  return wish;
 }
 
-async function list(config: Config, mysql: Mysql, flags: Flags): Promise<void> {
-  const [{ readIngests }, { readProgress }] = await Promise.all([
+async function readAll(config: Config): Promise<readonly Ingest[]> {
+  const [{ openMysql }, { readIngests }] = await Promise.all([
+    import('../stores/mysql/connection.js'),
     import('../stores/mysql/ingests.js'),
-    import('../stores/mysql/ingestChunks.js'),
   ]);
-  const { stateDatabase } = config.mysql;
-  const ingests = await readIngests(mysql, stateDatabase, 100);
-  const entries: Entry[] = [];
-  for (const ingest of ingests) {
-    entries.push({
-      ingest,
-      progress: ingest.report === null ? await readProgress(mysql, stateDatabase, ingest.id) : null,
-    });
+  const mysql = openMysql(config.mysql, { connections: 1 });
+  try {
+    return await readIngests(mysql, config.mysql.stateDatabase, shownAtMost);
+  } finally {
+    await mysql.close();
   }
-  const json = entries.map(({ ingest: { name, table, phase, road, report, startedAt }, progress }) => ({
+}
+
+async function list(config: Config, options: JsonOption): Promise<void> {
+  const found = await readAll(config);
+  const result = found.map(({ name, table, phase, road, plan, report, startedAt }) => ({
     ingest: name,
     table,
     phase,
     road,
+    records: plan.records,
+    accepted: report?.accepted ?? null,
+    rejected: report?.rejected ?? null,
+    agrees: report?.agrees ?? null,
     startedAt: new Date(startedAt).toISOString(),
-    progress,
-    report,
   }));
-  const words = entries.length === 0 ? 'there are no ingests' : entries.map(line).join('\n');
-  printResult(flags, { ingests: json }, words);
+  const lines = result.map(
+    ({ ingest, table, phase, road, records, accepted, startedAt }) =>
+      `${ingest}  ${table}  ${phase}  ${road}  ${accepted ?? '…'} of ${records} rows  ${startedAt}`,
+  );
+  printResult(options, { ingests: result }, lines.length === 0 ? 'nothing was loaded yet' : lines.join('\n'));
 }
 
-interface Entry {
-  readonly ingest: Ingest;
-  readonly progress: IngestProgress | null;
-}
-
-function line({ ingest: { name, table, phase, report, startedAt }, progress }: Entry): string {
-  const how =
-    report !== null
-      ? `${thousands(report.accepted)} accepted, ${thousands(report.rejected)} rejected${report.agrees ? '' : ', NOT all agree'}`
-      : progress === null
-        ? 'has not begun'
-        : progressLine(progress, 0);
-  return `${name}  ${new Date(startedAt).toISOString().slice(0, 19)}Z  ${table}  ${phase}: ${how}`;
-}
-
-async function steer(config: Config, mysql: Mysql, wish: Wish, which: string, flags: Flags): Promise<void> {
-  const [{ readIngests }, { openIngestClient }] = await Promise.all([
-    import('../stores/mysql/ingests.js'),
-    import('../workers/ingestClient.js'),
-  ]);
-  const ingests = await readIngests(mysql, config.mysql.stateDatabase, 1_000);
-  const found =
-    ingests.find(({ name }) => name === which) ??
-    ingests.find(({ table, report }) => table === which && report === null);
-  if (found === undefined) throw new LockstepError('LS-INGEST-UNKNOWN', `there is no ingest ${which} under way`);
+async function carryOut(config: Config, options: JsonOption, wish: Wish, which: string): Promise<void> {
+  const { openIngestClient } = await import('../workers/ingestClient.js');
+  const underWay = (await readAll(config)).find(
+    ({ name, table, phase }) => (name === which || table === which) && (phase === 'loading' || phase === 'finishing'),
+  );
+  if (underWay === undefined) throw new LockstepError('LS-INGEST-UNKNOWN', `no ingest ${which} is under way`);
   const client = await openIngestClient(config);
   try {
-    const { name, table } = found;
-    await client[wish]({ name, table });
-    printResult(flags, { ingest: name, table, [wish]: true }, `ingest ${name} into ${table} ${done[wish]}`);
+    // One whose workflow was ended by hand is carried on for this alone.
+    if (wish === 'cancel' && (await client.state(underWay)).kind !== 'running') await client.start(underWay);
+    await client[wish](underWay);
   } finally {
     await client.close();
   }
-}
-
-async function withMysql<T>(config: Config, work: (mysql: Mysql) => Promise<T>): Promise<T> {
-  const { openMysql } = await import('../stores/mysql/connection.js');
-  const mysql = openMysql(config.mysql, { connections: 2 });
-  try {
-    return await work(mysql);
-  } finally {
-    await mysql.close();
-  }
+  const words = { pause: 'is paused', resume: 'goes on', cancel: 'is being cancelled' } as const;
+  printResult(
+    options,
+    { ingest: underWay.name, wish },
+    `ingest ${underWay.name} into ${underWay.table} ${words[wish]}`,
+  );
 }

@@ -29,17 +29,30 @@ export interface Registered {
   readonly continued: boolean;
 }
 
+/** A table that is made in the same turn, so that nobody puts triggers on it before its load has begun. */
+export interface NewTable {
+  readonly table: string;
+  readonly make: () => Promise<IngestPlan>;
+}
+
 /** Throws LS-INGEST-DONE where all of it is in, LS-INGEST-DIFFERENT, LS-INGEST-BUSY, LS-INGEST-KEYS, LS-TABLE-LEFT-OUT. */
-export async function registerIngest(deps: TablesDeps, plan: IngestPlan, options: IngestOptions): Promise<Registered> {
+export async function registerIngest(
+  deps: TablesDeps,
+  asked: IngestPlan | NewTable,
+  options: IngestOptions,
+): Promise<Registered> {
   const { mysql } = deps;
   const { stateDatabase } = mysql.config;
-  const { table } = plan.definition;
-  refuseUnknownKeys(plan, options);
+  const isNew = 'make' in asked;
+  const table = isNew ? asked.table : asked.definition.table;
+  if (!isNew) refuseUnknownKeys(asked, options);
   await prepareState(deps);
-  await refuseLeftOut(deps, table);
-  if (options.throughLog) await capture(deps, table);
+  if (!isNew) await refuseLeftOut(deps, table);
+  if (!isNew && options.throughLog) await capture(deps, table);
   return await mysql.transaction(async (queries) => {
     await takeTableTurn(queries, stateDatabase);
+    const plan = isNew ? await asked.make() : asked;
+    if (isNew) await refuseLeftOut(deps, table);
     const captured = (await readCapturedTables(queries, stateDatabase)).some(({ name }) => name === table);
     const before = await readIngestOf(queries, stateDatabase, table, plan.contentHash);
     if (before?.held === true) return await goOn(queries, stateDatabase, before, plan, options, 'direct');
