@@ -10,7 +10,7 @@ import { codeOf, LockstepError } from '../core/errors.js';
 import type { WitnessOutcome } from '../core/outcome.js';
 import { hindrances, readBinlogEnd, readBinlogFacts, type BinlogFacts } from '../stores/mysql/binlogFacts.js';
 import { openBinlogStream, type BinlogStream } from '../stores/mysql/binlogStream.js';
-import type { Mysql } from '../stores/mysql/connection.js';
+import type { Mysql, Session } from '../stores/mysql/connection.js';
 import { countOpen, forgetOldEscapes, readPrepared, settleEscapes } from '../stores/mysql/escapes.js';
 import { moveWitness, readWitness, tellWitnessState, type WitnessPosition } from '../stores/mysql/witnessState.js';
 import { beginAt, loseBinlog } from './witnessBeginning.js';
@@ -68,11 +68,21 @@ export async function runWitness(deps: WitnessDeps, signal: AbortSignal, hooks: 
   return { kind: 'stopped' };
 }
 
-async function reasonsAgainst({ mysql, config }: WitnessDeps): Promise<readonly string[]> {
-  const facts = await readBinlogFacts(mysql);
+/** On a connection of its own: a global right that was just granted counts for new ones alone. */
+async function reasonsAgainst(deps: WitnessDeps): Promise<readonly string[]> {
+  const session = await deps.mysql.session();
+  try {
+    return await reasonsIn(session, deps.config);
+  } finally {
+    session.destroy();
+  }
+}
+
+async function reasonsIn(session: Session, config: Config): Promise<readonly string[]> {
+  const facts = await readBinlogFacts(session);
   const reasons = hindrances(facts).map(({ reason, fix }) => `${reason} (${fix})`);
   if (reasons.length > 0) return reasons;
-  const end = await readBinlogEnd(mysql);
+  const end = await readBinlogEnd(session);
   if (end === null) return ['the server does not tell where its binary log ends'];
   const logged = (database: string): boolean =>
     !end.ignoreDatabases.includes(database) && (end.doDatabases.length === 0 || end.doDatabases.includes(database));
@@ -177,7 +187,13 @@ class Watching {
     while (!signal.aborted) {
       await Promise.race([this.#stream.ended, this.#pending.something(tickMs), aborted]);
       this.#hooks.beat();
-      await this.#deal();
+      try {
+        await this.#deal();
+      } catch (error) {
+        // Told to end in the middle of healing: the position stays, and the next witness heals it all again.
+        if (signal.aborted && error === signal.reason) return;
+        throw error;
+      }
       await this.#settle();
       this.#watchSilence();
     }

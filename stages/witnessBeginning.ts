@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from '../core/config.js';
 import { LockstepError } from '../core/errors.js';
-import { readBinlogEnd, readBinlogFacts } from '../stores/mysql/binlogFacts.js';
+import { readBinlogEnd, readBinlogFacts, type BinlogEnd } from '../stores/mysql/binlogFacts.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { readCopies, requestCopy } from '../stores/mysql/copies.js';
 import { recordEscape } from '../stores/mysql/escapes.js';
@@ -14,12 +14,22 @@ import { moveWitness, readWitness, type Expected, type WitnessPosition } from '.
 
 /** `all`: the triggers of every captured table stand. `none`: they are yet to be made, and the log will tell. */
 export async function beginAt(mysql: Mysql, serverUuid: string, triggers: 'all' | 'none'): Promise<WitnessPosition> {
-  const end = await readBinlogEnd(mysql);
+  const end = await endOfLog(mysql);
   if (end === null) throw new LockstepError('LS-MYSQL-PRIVILEGE', 'the end of the binary log cannot be read');
   const expected = triggers === 'all' ? await standing(mysql) : new Map<number, string>();
   const position = { file: end.file, offset: end.offset, serverUuid, fileMadeAt: null, expected, seenAt: null };
   await moveWitness(mysql, mysql.config.stateDatabase, position, 'starting');
   return position;
+}
+
+/** On a connection of its own, which has what rights were granted last. */
+async function endOfLog(mysql: Mysql): Promise<BinlogEnd | null> {
+  const session = await mysql.session();
+  try {
+    return await readBinlogEnd(session);
+  } finally {
+    session.destroy();
+  }
 }
 
 /** Tables whose triggers are not in place yet wait for their copy. */
@@ -38,7 +48,7 @@ export async function rememberBeginning(mysql: Mysql, { witness }: Pick<Config, 
   if (witness === false) return;
   const { serverUuid } = await readBinlogFacts(mysql);
   const known = (await readWitness(mysql, mysql.config.stateDatabase))?.position ?? null;
-  if (known?.serverUuid === serverUuid || (await readBinlogEnd(mysql)) === null) return;
+  if (known?.serverUuid === serverUuid || (await endOfLog(mysql)) === null) return;
   const captured = await readCapturedTables(mysql, mysql.config.stateDatabase);
   await beginAt(mysql, serverUuid, captured.length === 0 ? 'none' : 'all');
 }
@@ -46,7 +56,7 @@ export async function rememberBeginning(mysql: Mysql, { witness }: Pick<Config, 
 /** Nobody can tell what escaped: every table is copied, from behind the place where the witness goes on. */
 export async function loseBinlog({ mysql }: { readonly mysql: Mysql }): Promise<void> {
   const { stateDatabase } = mysql.config;
-  const end = await readBinlogEnd(mysql);
+  const end = await endOfLog(mysql);
   if (end === null) throw new LockstepError('LS-MYSQL-PRIVILEGE', 'the end of the binary log cannot be read');
   const { serverUuid } = await readBinlogFacts(mysql);
   const expected = await standing(mysql);

@@ -375,7 +375,9 @@ export class WitnessFeed {
 
   #findings(): readonly Finding[] {
     this.#logRows.endTransaction();
-    return this.#transaction?.findings((id) => this.#schema.isExpected(id), this.#schema.withoutRights) ?? [];
+    const schema = this.#schema;
+    const logsOnce = (id: number): boolean => schema.isExpected(id) && !schema.mayHaveTwins(id);
+    return this.#transaction?.findings(logsOnce, schema.withoutRights) ?? [];
   }
 }
 

@@ -36,6 +36,8 @@ const gone = '-';
 export class WitnessedSchema {
   readonly #scope: SchemaScope;
   readonly #expected: Map<number, string>;
+  /** By table and event: triggers made beside one that stood, less those dropped. */
+  readonly #beside = new Map<string, number>();
   /** Whether rights of the triggers' account were taken away, and none given since. */
   withoutRights = false;
 
@@ -51,6 +53,11 @@ export class WitnessedSchema {
   /** Before all of a table's triggers were made nothing of it was logged, and the copy that follows brings it. */
   isExpected(id: number): boolean {
     return this.#expected.get(id)?.length === 3;
+  }
+
+  /** Two versions of a trigger stand beside each other: they log a change twice, each under its own definition. */
+  mayHaveTwins(id: number): boolean {
+    return ['i', 'u', 'd'].some((event) => (this.#beside.get(`lockstep_${id}_${event}`) ?? 0) > 0);
   }
 
   apply(statement: SchemaStatement, text: string): SchemaEffect {
@@ -87,6 +94,7 @@ export class WitnessedSchema {
         this.#made(statement, text);
         return this.#effect([statement], []);
       case 'drop-trigger':
+        if (statement.database === this.#scope.database && isOurName(statement.name)) this.#count(statement.name, -1);
         return this.#effect([statement], []);
       case 'account':
         if (text.includes(this.#scope.user)) this.withoutRights = statement.takes;
@@ -125,6 +133,12 @@ export class WitnessedSchema {
     if (database !== this.#scope.database || !isOurName(name) || !writesTo(text, this.#scope.stateDatabase)) return;
     const [, id = '', event = ''] = name.split('_');
     const before = (this.#expected.get(Number(id)) ?? '').replace(gone, '');
-    if (!before.includes(event)) this.#expected.set(Number(id), before + event);
+    if (before.includes(event)) this.#count(name, 1);
+    else this.#expected.set(Number(id), before + event);
+  }
+
+  #count(name: string, by: 1 | -1): void {
+    const of = name.slice(0, name.lastIndexOf('_'));
+    this.#beside.set(of, (this.#beside.get(of) ?? 0) + by);
   }
 }

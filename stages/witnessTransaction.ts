@@ -18,7 +18,8 @@ export class WitnessedTransaction {
     return table;
   }
 
-  findings(isExpected: (id: number) => boolean, withoutRights: boolean): readonly Finding[] {
+  /** logsOnce: where triggers stand, and no second version of them beside. */
+  findings(logsOnce: (id: number) => boolean, withoutRights: boolean): readonly Finding[] {
     const findings: Finding[] = [];
     for (const id of this.cascadedUnseen) {
       findings.push({ tableId: id, cause: 'foreign-key', keys: null, cascaded: true, withoutRights });
@@ -30,7 +31,7 @@ export class WitnessedTransaction {
       const { wholeTable, escaped, unfounded } = unpaired;
       if (wholeTable) findings.push({ tableId: id, cause: null, keys: null, cascaded, withoutRights });
       if (escaped.length > 0) findings.push({ tableId: id, cause: null, keys: escaped, cascaded, withoutRights });
-      if (unfounded.length > 0 && isExpected(id)) {
+      if (unfounded.length > 0 && logsOnce(id)) {
         findings.push({ tableId: id, cause: 'no-row-event', keys: unfounded, cascaded: false, withoutRights });
       }
     }
