@@ -16,7 +16,7 @@ import { readServer } from '../stores/mysql/server.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import { leaveTable, takeTable } from '../stores/mysql/tableLock.js';
 import { triggerSession } from '../stores/mysql/triggerInstall.js';
-import { planStatement, readFile, short, type PlanDeps, type StatementPlan } from './schemaPlan.js';
+import { hasRunPlan, planStatement, readFile, short, type PlanDeps, type StatementPlan } from './schemaPlan.js';
 import { prepareStores } from './tableForms.js';
 import { settleTable } from './tables.js';
 import { watchTriggers } from './watch.js';
@@ -65,7 +65,8 @@ export async function applySchema(
   for (const [index, statement] of statements.entries()) {
     if (index < state.done) continue;
     const ran = state.running?.index === index && (await hasRun(deps, state));
-    const plan = await planStatement(deps, statement, new Map());
+    // On a table that has it behind it, a statement cannot be tried.
+    const plan = ran ? hasRunPlan(deps, statement) : await planStatement(deps, statement, new Map());
     hooks.step('planned', index, plan);
     for (const table of plan.tables) tables.add(table);
     if (!ran) await runStatement(deps, plan, { index, hash, ...options }, hooks);

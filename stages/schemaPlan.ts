@@ -130,6 +130,13 @@ export async function planStatement(
   };
 }
 
+/** Of a statement that has run: only what follows it is left. */
+export function hasRunPlan({ config }: Pick<PlanDeps, 'config'>, statement: DdlStatement): StatementPlan {
+  const tables = [...new Set(statement.tables.map(({ table }) => table))];
+  const policy = policyOf(tables[0] ?? '', config);
+  return { statement, tables, changes: '', algorithm: null, without: null, policy, steps: [] };
+}
+
 async function definitionOf(config: Config, mysql: Mysql, table: string): Promise<Definition | null> {
   const [facts] = await readTables(mysql, config.mysql.database, table);
   return facts === undefined ? null : withForms(facts.definition, config);
