@@ -105,7 +105,7 @@ export const errorCodes = {
   },
   'LS-KAFKA-REFUSED': {
     retryable: false,
-    help: 'Kafka refused the user or the access. Check `kafka.sasl` and `kafka.ssl`, and grant the user read, write, create and describe on `<topicPrefix>.*` and write on the transactional id `lockstep/<pipeline>/capture`.',
+    help: 'Kafka refused the user or the access. Check `kafka.sasl` and `kafka.ssl`, and grant the user READ, WRITE, CREATE, DESCRIBE and DESCRIBE_CONFIGS on topics with the prefix `<topicPrefix>.`, and WRITE and DESCRIBE on the transactional id `lockstep/<pipeline>/capture`. Consumer groups are not used.',
   },
   'LS-KAFKA-TLS': {
     retryable: false,

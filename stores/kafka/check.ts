@@ -3,9 +3,11 @@ import type { Config } from '../../core/config.js';
 import { ownTopic, tableTopic } from '../../core/names.js';
 import { problem, problemOf, type Problem } from '../../core/problem.js';
 import { decodeState, stateKey } from '../../core/stateRecord.js';
+import { Brokers } from './brokers.js';
 import { createClient, kafkaError } from './client.js';
+import { transactionalId, untilPossible } from './producer.js';
 import { openReader } from './reader.js';
-import { dataTopic, ensureTopics, ownTopics } from './topics.js';
+import { dataTopic, ensureTopics, ownTopics, proveCreation } from './topics.js';
 
 export async function checkKafka(config: Config): Promise<readonly Problem[]> {
   const { kafka, mysql } = config;
@@ -21,12 +23,26 @@ export async function checkKafka(config: Config): Promise<readonly Problem[]> {
     // All of them exist: nothing is created, only compared.
     await ensureTopics(kafka, [...own, ...data]);
     const taken = own.length === 0 ? [] : await ownerProblems(config);
-    return [...taken, ...replicationProblems(kafka.replicationFactor, brokers.length)];
+    const replication = replicationProblems(kafka.replicationFactor, brokers.length);
+    if (replication.length === 0) await proveRights(config);
+    return [...taken, ...replication];
   } catch (error) {
     return [problemOf(kafkaError(error, `use Kafka at ${where}`))];
   } finally {
     await admin.disconnect();
   }
+}
+
+/** What capture will ask for first, asked without doing it: its transactional id, and a topic. */
+async function proveRights({ kafka, pipeline }: Config): Promise<void> {
+  const brokers = new Brokers(kafka, 'lockstep-check');
+  try {
+    // A new cluster makes the coordinator's own topic first.
+    await untilPossible('use the transactional id', () => brokers.coordinator(transactionalId(pipeline)));
+  } finally {
+    brokers.close();
+  }
+  await proveCreation(kafka, ownTopics(kafka));
 }
 
 /** The state record names the pipeline and the source that the topics belong to. */

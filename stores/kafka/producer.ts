@@ -79,7 +79,7 @@ const passing = new Set([
 const patienceMs = 15_000;
 
 /** Kafka asks to try again: from 2 ms on, since the usual cause is the previous transaction's last few milliseconds. */
-async function untilPossible<T>(doing: string, attempt: () => Promise<T>): Promise<T> {
+export async function untilPossible<T>(doing: string, attempt: () => Promise<T>): Promise<T> {
   const giveUpAt = Date.now() + patienceMs;
   for (let pause = 2; ; pause = Math.min(200, pause * 1.5)) {
     try {

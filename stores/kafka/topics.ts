@@ -63,14 +63,37 @@ export async function ensureTopics(
   }
 }
 
+/** Whether the broker would create these, where they do not exist; nothing is created. */
+export async function proveCreation(config: KafkaConfig, specs: readonly TopicSpec[]): Promise<void> {
+  const admin = createClient(config, 'lockstep-topics').admin();
+  try {
+    await admin.connect();
+    const existing = new Set(await admin.listTopics());
+    await create(
+      admin,
+      config,
+      specs.filter(({ topic }) => !existing.has(topic)),
+      true,
+    );
+  } finally {
+    await admin.disconnect();
+  }
+}
+
 /** A broker makes some dozens of partitions a second; a request for more would run into its timeout. */
 const createdAtOnce = 20;
 
-async function create(admin: Admin, config: KafkaConfig, specs: readonly TopicSpec[]): Promise<void> {
+async function create(
+  admin: Admin,
+  config: KafkaConfig,
+  specs: readonly TopicSpec[],
+  validateOnly = false,
+): Promise<void> {
   if (specs.length === 0) return;
   try {
     await admin.createTopics({
-      waitForLeaders: true,
+      validateOnly,
+      waitForLeaders: !validateOnly,
       timeout: requestTimeoutMs,
       topics: specs.map((spec) => ({
         topic: spec.topic,

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { Kafka, logLevel } from 'kafkajs';
 import { MongoClient } from 'mongodb';
 import { createConnection, type Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -21,6 +22,28 @@ async function documentedCommands(): Promise<string[]> {
   const sentence = /and the commands ([A-Z,\s]+ and [A-Z]+)\./.exec(text)?.[1] ?? '';
   return sentence.split(/,\s+|\s+and\s+/).map((command) => command.toLowerCase());
 }
+
+/** What the help of LS-KAFKA-REFUSED asks for. */
+async function grantTopics({ kafkaBroker, password }: Secured, ca: string): Promise<void> {
+  const sasl = { mechanism: 'scram-sha-512', username: 'admin', password } as const;
+  const admin = new Kafka({ brokers: [kafkaBroker], ssl: { ca }, sasl, logLevel: logLevel.NOTHING }).admin();
+  const user = { principal: 'User:lockstep', host: '*', permissionType: allow };
+  const topics = { ...user, resourceType: 2, resourceName: `${name}.`, resourcePatternType: 4 };
+  const id = { ...user, resourceType: 5, resourceName: `lockstep/${name}/capture`, resourcePatternType: 3 };
+  const { read, write, create, describe: show, describeConfigs } = operations;
+  await admin.connect();
+  await admin.createAcls({
+    acl: [
+      ...[read, write, create, show, describeConfigs].map((operation) => ({ ...topics, operation })),
+      ...[write, show].map((operation) => ({ ...id, operation })),
+    ],
+  });
+  await admin.disconnect();
+}
+
+/** kafkajs exports its enums in a way that Node's loader of CommonJS modules cannot see. */
+const allow = 3;
+const operations = { read: 3, write: 4, create: 5, describe: 8, describeConfigs: 10 };
 
 type Settings = Record<string, unknown>;
 
@@ -55,6 +78,7 @@ describe.skipIf(missing !== undefined)(
       const roles = ['shop', 'lockstep'].map((db) => ({ role: 'readWrite', db }));
       await mongo.db('admin').command({ createUser: 'app', pwd: servers.password, roles });
       await mongo.db('$external').command({ createUser: 'CN=lockstep,O=clients', roles });
+      await grantTopics(servers, await readFile(servers.ca, 'utf8'));
       redis = new Redis(servers.redisUri, { tls: { ca } });
       const commands = await documentedCommands();
       await redis.call(
@@ -152,7 +176,7 @@ describe.skipIf(missing !== undefined)(
       }
       await must(file, 'stop');
       await until('the worker ends', async () => (await worker?.stop()) !== undefined);
-    }, 120_000);
+    }, 240_000);
 
     test('client certificates instead of passwords, PLAIN instead of SCRAM', async () => {
       const pair = { ca: `file:${servers.ca}`, cert: `file:${servers.cert}`, key: `file:${servers.key}` };
@@ -211,6 +235,11 @@ describe.skipIf(missing !== undefined)(
       for (const code of ['MYSQL-ACCESS', 'KAFKA-REFUSED', 'MONGO-ACCESS', 'REDIS-ACCESS']) {
         expect(said).toContain(`LS-${code}`);
       }
+    });
+
+    test('a Kafka user without rights is told before anything is installed', async () => {
+      const said = await doctorWith({ kafka: { topicPrefix: 'of-others' } });
+      expect(said).toContain('error LS-KAFKA-REFUSED');
     });
 
     test('without TLS, none of them is reached', async () => {
