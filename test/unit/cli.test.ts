@@ -284,15 +284,15 @@ describe('status in words', () => {
     expect(statusText(status)).toBe(
       `pipeline shop: copying, 2026-01-02T03:04:05.000Z
 
-store  state    lag p50    p95    p99  events/s  behind    applied  parked
-mongo  running    21 ms  40 ms  1.2 s       200      12  1 234 567       0
-redis  empty          –      –      –         0       0          0       0
+store  state  lag p50    p95    p99  events/s  behind    applied  parked   verified  wrong
+mongo  ready    21 ms  40 ms  1.2 s       200      12  1 234 567       0  1.5 s ago      2
+redis  empty        –      –      –         0       0          0       0          –      –
 
 capture: 200 changes/s, 1 234 changes wait, the oldest 1.5 s, change log 3.0 MB
 
-table      stage      done             copied  rows/s  left  parked
-customers  streaming                   12 000                     1
-orders     copying    50 %  50 000 of 100 000  15 000   4 s       0
+table      stage      done             copied  rows/s  left  parked   verified
+customers  streaming                   12 000                     1  5.0 s ago
+orders     copying    50 %  50 000 of 100 000  15 000   4 s       0          –
 
 problems
   error LS-REDIS-FULL (redis): full
