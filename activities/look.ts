@@ -12,6 +12,7 @@ import { observe, type ObserveDeps } from '../stages/observe.js';
 import type { HeldTable } from '../stages/heldTables.js';
 import { prepareStores } from '../stages/tableForms.js';
 import { watchTriggers } from '../stages/watch.js';
+import { heldReasons } from '../stores/mysql/copies.js';
 import { readDueCopies } from '../stores/mysql/dueCopies.js';
 import { readIngests } from '../stores/mysql/ingests.js';
 import type { Look } from '../workflows/pipelineState.js';
@@ -58,7 +59,7 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
   const loads = await loadsThatHold(deps);
   const [{ status, sample }, due, workflows] = await Promise.all([
     observe(deps, { since: request.since, paused, pausedTables, problems: leftOut }),
-    readDueCopies(deps.mysql, request.limit + copying.length + pausedTables.length),
+    readDueCopies(deps.mysql, request.limit + copying.length + pausedTables.length, heldReasons(deps.config)),
     findRunning([...streams, ...copies, ...loads].map(({ id }) => id)),
   ]);
   publishMetrics(Context.current().metricMeter, status, sample);

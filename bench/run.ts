@@ -17,6 +17,7 @@ import { liveInserts, liveUpdates } from './scenarios/live.js';
 import { catchUpUnverified, verify } from './scenarios/verify.js';
 import { idle, restart, snapshot, stoppedStore } from './scenarios/rest.js';
 import { witness } from './scenarios/witness.js';
+import { sweep } from './scenarios/sweep.js';
 
 const scenarios: readonly Scenario[] = [
   codec,
@@ -33,6 +34,7 @@ const scenarios: readonly Scenario[] = [
   witness,
   catchUpUnverified,
   verify,
+  sweep,
 ];
 const root = join(packageRoot(), '.lockstep', 'bench');
 const say = (line: string): void => void process.stderr.write(`${line}\n`);

@@ -5,10 +5,12 @@ import { addDownCommand, addUpCommand } from './stackCommands.js';
 import { exitCodeOf, failureText, type ExitCode } from './failure.js';
 import { addIngest } from './ingest.js';
 import { addIngests } from './ingests.js';
+import { addExplain } from './explain.js';
 import { addInit } from './init.js';
 import { addPause, addResume } from './pause.js';
 import { addResync } from './resync.js';
 import { addSchema } from './schema.js';
+import { addSchedule } from './schedule.js';
 import { addStart } from './start.js';
 import { addStatus } from './status.js';
 import { addStop } from './stop.js';
@@ -61,6 +63,8 @@ function buildProgram(): Command {
     addResync,
     addSchema,
     addValidate,
+    addExplain,
+    addSchedule,
     addUninstall,
   ];
   for (const add of commands) add(program);

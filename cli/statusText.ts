@@ -17,6 +17,7 @@ export function statusText(status: PipelineStatus): string {
     storeTable(stores, at),
     captureLine(capture),
     witness === undefined ? '' : witnessText(witness),
+    sweepLine(status.sweep),
     tableTable(tables, at),
     ...(problems.length === 0 ? [] : [`problems\n${problems.map(problemText).join('\n')}`]),
   ];
@@ -32,6 +33,13 @@ export function parkedText(parked: readonly ParkedSomewhere[]): string {
   });
   const more = parked.length - lines.length;
   return ['parked keys', ...lines, ...(more === 0 ? [] : [`  and ${more} more; --json lists them`])].join('\n');
+}
+
+function sweepLine(sweep: PipelineStatus['sweep']): string {
+  if (sweep === undefined) return '';
+  const when = sweep.finishedAt ?? sweep.startedAt;
+  const state = { running: 'runs since', done: 'ended', ended: 'was broken off' }[sweep.state];
+  return `last sweep: ${state} ${when}, ${count(sweep.drift)} keys drifted; known to drift now: ${count(sweep.open)}`;
 }
 
 /** One table's copy in a few words. */

@@ -11,6 +11,8 @@ export interface Folded {
   readonly last: StoreEvent;
   /** Whether the batch's first event of the key makes it anew, so that the store should not hold it yet. */
   readonly fresh: boolean;
+  /** When its last change was made, milliseconds since 1970; null when the batch only copies it. */
+  readonly changedAt: number | null;
 }
 
 type Mutable = { -readonly [K in keyof Folded]: Folded[K] };
@@ -23,8 +25,13 @@ export function foldByTable(events: readonly StoreEvent[]): Map<string, Folded[]
     if (keys === undefined) tables.set(event.target.table, (keys = new Map<string, Mutable>()));
     const key = event.key.toString('latin1');
     const known = keys.get(key);
-    if (known === undefined) keys.set(key, { key, last: event, fresh: event.op === 'c' || event.op === 'r' });
-    else known.last = event;
+    const changedAt = event.op === 'r' ? null : event.at;
+    if (known === undefined)
+      keys.set(key, { key, last: event, fresh: event.op === 'c' || event.op === 'r', changedAt });
+    else {
+      known.last = event;
+      known.changedAt = changedAt ?? known.changedAt;
+    }
   }
   return new Map([...tables].map(([table, keys]) => [table, [...keys.values()]]));
 }

@@ -92,6 +92,19 @@ export interface OpenProblem extends Problem {
   readonly store?: StoreName;
 }
 
+/** The newest sweep, and what is known to drift now. */
+export interface SweepStatus {
+  readonly sweep: string;
+  /** ISO times. */
+  readonly startedAt: string;
+  readonly finishedAt: string | null;
+  readonly state: 'running' | 'done' | 'ended';
+  /** Keys that it found to drift. */
+  readonly drift: number;
+  /** Keys that are known to drift now, whoever found them. */
+  readonly open: number;
+}
+
 export interface PipelineStatus {
   readonly pipeline: string;
   readonly stage: PipelineStage;
@@ -104,6 +117,8 @@ export interface PipelineStatus {
   readonly stores: readonly StoreStatus[];
   /** Absent where nothing is known of it. */
   readonly witness?: WitnessStatus;
+  /** Absent before the first sweep. */
+  readonly sweep?: SweepStatus;
   readonly problems: readonly OpenProblem[];
 }
 

@@ -11,6 +11,7 @@ import type {
   Sample,
   StoreSample,
   StoreStatus,
+  SweepStatus,
   TableStage,
   TableStatus,
 } from './status.js';
@@ -61,6 +62,7 @@ export interface Reading {
   /** Everything that was committed before is in the log, as it was read; null where that cannot be told. */
   readonly publishedThrough: number | null;
   readonly witness?: WitnessStatus | null;
+  readonly sweep?: SweepStatus;
   /** What did not answer, and what others found. */
   readonly problems: readonly OpenProblem[];
 }
@@ -114,6 +116,7 @@ export function statusOf(reading: Reading, since: Sample | null, circumstances: 
         throughOf(store.store),
       ),
     })),
+    ...(reading.sweep === undefined ? {} : { sweep: reading.sweep }),
     ...(reading.witness ? { witness: reading.witness } : {}),
     problems: [...reading.problems, ...ownProblems(reading, circumstances), ...witnessProblems(reading)],
   };
@@ -253,6 +256,9 @@ function lagStatus(older: StoreSample['lag'], newer: StoreSample['lag']): LagSta
 
 function ownProblems(reading: Reading, { changeLogMaxBytes }: Circumstances): readonly OpenProblem[] {
   const problems: OpenProblem[] = [];
+  if (reading.sweep !== undefined && reading.sweep.open > 0) {
+    problems.push(warning('LS-DRIFT-FOUND', `${reading.sweep.open} keys are known to drift`));
+  }
   const parked = new Map<string, number>();
   for (const { table, parkedKeys } of reading.tables) if (parkedKeys > 0) parked.set(table, parkedKeys);
   for (const { parkedByTable } of reading.stores) {

@@ -202,7 +202,7 @@ export type EventVerdict =
   | { readonly kind: 'different'; readonly fields: readonly string[] };
 
 /** The part of an event that tells what its key must hold. */
-export type ExpectedEvent = Pick<StoreEvent, 'target' | 'definition' | 'key' | 'after' | 'at'>;
+export type ExpectedEvent = Pick<StoreEvent, 'target' | 'definition' | 'op' | 'key' | 'after' | 'at'>;
 
 export interface Store {
   readonly name: StoreName;
@@ -228,6 +228,8 @@ export interface Store {
   compareRows(target: Target, definition: Definition, rows: readonly SourceRow[]): Promise<readonly RowVerdict[]>;
   /** Some keys together with the positions of so many shards, at one moment. */
   read(target: Target, definition: Definition, keys: readonly Buffer[], shards: number): Promise<Held>;
+  /** What was read, for people. */
+  text(bytes: Buffer): string;
   /** Holds what was read against what should be there. Asks nobody. */
   judge(target: Target, definition: Definition, content: Content, expected: Expected): RowVerdict;
   /**

@@ -26,13 +26,13 @@ export interface Signs {
 const quietEvents = 20;
 export const slowestRows = 200;
 
-/** Rows a second from now on; `rate` is what it was. Halves in trouble, grows by a quarter without. */
+/** Rows a second from now on; `rate` is what it was. Halves in trouble, grows without: quickly where nothing streams. */
 export function nextRate(rate: number, signs: Signs, settings: PaceSettings): number {
   const busy = signs.eventsPerSecond > quietEvents;
   const most = busy ? Math.min(settings.rowsPerSecondBusy, settings.rowsPerSecond) : settings.rowsPerSecond;
   const late = signs.lagMs !== null && signs.lagMs > settings.maxLagMs && busy;
   const crowded = signs.runningThreads > settings.maxRunningThreads;
-  const wanted = late || crowded ? rate / 2 : rate * 1.25;
+  const wanted = late || crowded ? rate / 2 : rate * (busy ? 1.25 : 2);
   return Math.max(Math.min(slowestRows, most), Math.min(most, wanted));
 }
 

@@ -89,3 +89,7 @@ CREATE TABLE IF NOT EXISTS {db}.swept (
   drift BIGINT UNSIGNED NOT NULL,
   PRIMARY KEY (name, store)
 ) ENGINE=InnoDB;
+
+-- Whether the table was ever copied to its end: only then may a copy that mends something wait until it is asked for.
+ALTER TABLE {db}.copies ADD COLUMN done_before BOOLEAN NOT NULL DEFAULT FALSE;
+UPDATE {db}.copies SET done_before = TRUE WHERE phase = 'done';

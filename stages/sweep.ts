@@ -7,7 +7,7 @@ import { driftIn } from '../core/drift.js';
 import type { StoreName } from '../core/store.js';
 import type { AskedBy, LeftOutReason, SweepScope } from '../core/sweep.js';
 import type { Queries } from '../stores/mysql/connection.js';
-import { readCopies } from '../stores/mysql/copies.js';
+import { readCopies, type Copy } from '../stores/mysql/copies.js';
 import { estimateRows } from '../stores/mysql/copyRows.js';
 import { countSweepDrift, healStrangers, healUnseen } from '../stores/mysql/drift.js';
 import { errorNumber } from '../stores/mysql/failure.js';
@@ -29,7 +29,7 @@ import {
   unfinishedChunks,
   type SweepTable,
 } from '../stores/mysql/sweeps.js';
-import { whyAside, type SweepDeps } from './sweepContext.js';
+import { isUnderWay, whyAside, type SweepDeps } from './sweepContext.js';
 import { chunkRows } from './sweepRows.js';
 
 export interface SweepAsked {
@@ -71,10 +71,11 @@ export async function beginSweep(deps: SweepDeps, asked: SweepAsked, now: number
   const copies = new Map((await readCopies(mysql, stateDatabase)).map((copy) => [copy.tableId, copy]));
   const { paused, pausedTables } = await deps.circumstances();
   const inScope = captured.filter(({ name }) => scope.tables === null || scope.tables.includes(name));
+  const aside = (copy: Copy | undefined): boolean => copy === undefined || isUnderWay(copy, config);
   const rows: Parameters<typeof insertSweep>[3][number][] = [];
   for (const table of inScope) {
     const copy = copies.get(table.id);
-    const reason = paused || pausedTables.includes(table.name) ? 'paused' : copy?.phase === 'done' ? null : 'copying';
+    const reason = paused || pausedTables.includes(table.name) ? 'paused' : aside(copy) ? 'copying' : null;
     rows.push({
       name: table.name,
       reason,

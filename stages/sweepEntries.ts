@@ -11,7 +11,7 @@ import { codeOf } from '../core/errors.js';
 import { readTables } from '../stores/mysql/definitions.js';
 import { recordDrift } from '../stores/mysql/drift.js';
 import { errorNumber } from '../stores/mysql/failure.js';
-import { asMysqlPrints, atKeyText, keysWithoutRow } from '../stores/mysql/keyLookup.js';
+import { asMysqlPrints, lookUpKeys } from '../stores/mysql/keyLookup.js';
 import { readKnownTables, type KnownTable } from '../stores/mysql/state.js';
 import { dropChunks, finishChunk, leaveTableOut, readChunk, readSweepTables } from '../stores/mysql/sweeps.js';
 import { withCauses } from './driftEvidence.js';
@@ -145,7 +145,8 @@ async function lookUp(
     context.beat();
     const owned = known.get(name);
     if (owned === undefined) strangers[name] = (strangers[name] ?? 0) + list.length;
-    else if (owned.dropped) drift.push(...list.map((entry) => orphan(chunk.store, entry, 'its table was dropped')));
+    else if (owned.dropped)
+      drift.push(...list.map(({ key }) => orphan(chunk.store, name, key, 'its table was dropped')));
     else if (!left.has(name)) {
       current.add(name);
       try {
@@ -176,15 +177,16 @@ async function lookUpTable(
   entries: readonly Entry[],
 ): Promise<{ readonly drift: readonly Drift[]; readonly rechecked: number; readonly parked: number }> {
   const { mysql } = context;
-  const isKey = (entry: Entry): boolean => entry.isKey && atKeyText(definition, entry.key) !== null;
-  const misfits = entries.filter((entry) => !isKey(entry));
-  const keys = entries.filter(isKey).map(({ key }) => key);
+  const misfits = entries.flatMap(({ isKey, key }) => (isKey ? [] : [key]));
+  const keys = entries.flatMap(({ isKey, key }) => (isKey ? [key] : []));
   const extra = new Map<KeyText, readonly StoreName[]>();
   for (let from = 0; from < keys.length; from += lookUpAtOnce) {
     context.beat();
     stopIfAborted(context);
     const printed = await asMysqlPrints(mysql, definition, keys.slice(from, from + lookUpAtOnce));
-    for (const key of await keysWithoutRow(mysql, definition, printed)) extra.set(key, [store]);
+    const found = await lookUpKeys(mysql, definition, printed);
+    for (const key of found.withoutRow) extra.set(key, [store]);
+    misfits.push(...found.misfits);
   }
   if (extra.size + misfits.length === 0) return { drift: [], rechecked: 0, parked: 0 };
   const swept = await openTable(context, table);
@@ -194,12 +196,15 @@ async function lookUpTable(
   if (found.length + misfits.length > 0) await refuseIfAside(context, swept);
   const drift = await withCauses(context, swept, found);
   return {
-    drift: [...drift, ...misfits.map((entry) => orphan(store, entry, 'it is no key of the table: remove it by hand'))],
+    drift: [
+      ...drift,
+      ...misfits.map((key) => orphan(store, table.name, key, 'it is no key of the table: remove it by hand')),
+    ],
     rechecked: extra.size,
     parked: aside.size,
   };
 }
 
-function orphan(store: StoreName, { table, key }: Entry, note: string): Drift {
+function orphan(store: StoreName, table: string, key: KeyText, note: string): Drift {
   return { table, store, key, kind: 'extra', cause: 'orphan', evidence: { note } };
 }

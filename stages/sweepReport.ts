@@ -3,8 +3,17 @@ import { driftIn, noDrift, type DriftCounts } from '../core/drift.js';
 import type { StoreName } from '../core/store.js';
 import { addChunk, noCounts, type ChunkCounts, type TableReport } from '../core/sweep.js';
 import type { Queries } from '../stores/mysql/connection.js';
-import { countSweepDrift, readDrift, type RecordedDrift } from '../stores/mysql/drift.js';
-import { readFinishedChunks, readSweep, readSweepTables, readSwept, type Sweep } from '../stores/mysql/sweeps.js';
+import type { SweepStatus } from '../core/status.js';
+import { countDrift, countSweepDrift, readDrift, type RecordedDrift } from '../stores/mysql/drift.js';
+import { errorNumber } from '../stores/mysql/failure.js';
+import {
+  lastSweep,
+  readFinishedChunks,
+  readSweep,
+  readSweepTables,
+  readSwept,
+  type Sweep,
+} from '../stores/mysql/sweeps.js';
 
 export interface SweepReport {
   readonly sweep: string;
@@ -113,4 +122,25 @@ function keyReport({ table, store, key, kind, cause, evidence, healedAt }: Recor
     repaired: healedAt !== null,
     ...(note === undefined ? {} : { note }),
   };
+}
+
+/** For `status`: the newest sweep and what is open. Null before the first sweep and the first drift. */
+export async function sweepStatus(queries: Queries, stateDatabase: string): Promise<SweepStatus | null> {
+  try {
+    const [sweep, open] = await Promise.all([lastSweep(queries, stateDatabase), countDrift(queries, stateDatabase)]);
+    if (sweep === null) return null;
+    const found = await countSweepDrift(queries, stateDatabase, sweep.id);
+    return {
+      sweep: sweep.id,
+      startedAt: new Date(sweep.startedAt).toISOString(),
+      finishedAt: sweep.finishedAt === null ? null : new Date(sweep.finishedAt).toISOString(),
+      state: sweep.state,
+      drift: found.reduce((sum, one) => sum + driftIn(one.counts), 0),
+      open: open.reduce((sum, one) => sum + one.count, 0),
+    };
+  } catch (error) {
+    // A state database of before sweeps: the next start brings it up to date.
+    if (errorNumber(error) === 1146) return null;
+    throw error;
+  }
 }

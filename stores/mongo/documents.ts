@@ -2,10 +2,10 @@
  * Documents read back and held against rows, byte by byte. Two ways to read: many at once, for a first look, and a few
  * together with the positions under one snapshot, which is one moment.
  */
-import type { Collection, Db, FindOptions } from 'mongodb';
+import { BSON, Int32, Long, type Collection, type Db, type FindOptions } from 'mongodb';
 import type { Definition } from '../../core/definition.js';
 import type { Content, Expected, Held, RowVerdict, SourceRow, Target } from '../../core/store.js';
-import { BsonWriter } from './bsonWriter.js';
+import { bsonType, BsonWriter } from './bsonWriter.js';
 import { isTransient, serverCode } from './client.js';
 import { elementsOf, firstElement, readTyped } from './element.js';
 import { positionsOf } from './ownership.js';
@@ -25,22 +25,30 @@ export async function compareRows(
   rows: readonly SourceRow[],
 ): Promise<RowVerdict[]> {
   if (rows.length === 0) return [];
-  const expected = documentsOf(definition, rows);
-  const ids = expected.map((document) => idOf(document));
-  const found = await findById(rawDocuments(db, target), ids);
-  return expected.map((document) => {
-    const stored = found.get(firstElement(document).toString('latin1'));
-    if (stored === undefined) return { kind: 'missing' };
-    return stored.equals(document)
-      ? { kind: 'equal' }
-      : { kind: 'different', fields: differentFields(document, stored) };
-  });
+  const w = writers.pop() ?? new BsonWriter(512 * 1024);
+  try {
+    const expected = documentsOf(w, definition, rows);
+    const ids = expected.map((document) => idOf(document));
+    const found = await findById(rawDocuments(db, target), ids);
+    return expected.map((document) => {
+      const stored = found.get(firstElement(document).toString('latin1'));
+      if (stored === undefined) return { kind: 'missing' };
+      if (stored.equals(document)) return { kind: 'equal' };
+      return { kind: 'different', fields: differentFields(document, stored) };
+    });
+  } finally {
+    if (w.bytes.length <= keptBytes) writers.push(w);
+  }
 }
 
+/** Kept between calls: a sweep makes a thousand documents at a time, again and again. */
+const writers: BsonWriter[] = [];
+const keptBytes = 4 * 1024 * 1024;
+
 /** What the codec makes of the rows: views of one buffer. */
-function documentsOf(definition: Definition, rows: readonly SourceRow[]): readonly Buffer[] {
+function documentsOf(w: BsonWriter, definition: Definition, rows: readonly SourceRow[]): readonly Buffer[] {
   const shape = documentShape(definition);
-  const w = new BsonWriter();
+  w.at = 0;
   const spans = rows.map(({ key, row }) => {
     const start = w.at;
     writeDocument(w, shape, key, row);
@@ -49,8 +57,11 @@ function documentsOf(definition: Definition, rows: readonly SourceRow[]): readon
   return spans.map(([start, end]) => w.bytes.subarray(start, end));
 }
 
-/** The value of `_id` with its type. The element alone is read, whatever follows it. */
+/** The value of `_id` with its type. The element alone is read, whatever follows it; the usual types at once. */
 export function idOf(document: Buffer): unknown {
+  const usual = document.toString('latin1', 5, 9) === '_id\0' ? document[4] : undefined;
+  if (usual === bsonType.int32) return new Int32(document.readInt32LE(9));
+  if (usual === bsonType.int64) return new Long(document.readInt32LE(9), document.readInt32LE(13));
   const id = valueOf(firstElement(document));
   // An object of JavaScript would put fields such as `10` first: in another order it is another `_id`.
   const reordered = isFields(id) && Object.keys(id).some((name) => /^\d+$/.test(name));
@@ -146,7 +157,7 @@ export function verdict(definition: Definition, content: Content, { key, row }: 
   if (content.kind === 'absent') return { kind: row === null ? 'equal' : 'missing' };
   if (row === null) return { kind: 'extra' };
   if (content.kind !== 'bytes') return { kind: 'different', fields: [`(${content.kind})`] };
-  const [document] = documentsOf(definition, [{ key, row }]);
+  const [document] = documentsOf(new BsonWriter(4096), definition, [{ key, row }]);
   if (document === undefined || document.equals(content.bytes)) return { kind: 'equal' };
   return { kind: 'different', fields: differentFields(document, content.bytes) };
 }
@@ -158,4 +169,9 @@ export function differentFields(expected: Buffer, actual: Buffer): readonly stri
   const fields = wanted.filter((e) => storedByName.get(e.name)?.equals(e.bytes) !== true).map((e) => e.name);
   fields.push(...stored.filter((e) => !wantedNames.has(e.name)).map((e) => e.name));
   return fields.length > 0 ? fields : ['(order of fields)'];
+}
+
+/** Extended JSON, with every type told. */
+export function documentText(document: Buffer): string {
+  return BSON.EJSON.stringify(readTyped(document), { relaxed: false });
 }

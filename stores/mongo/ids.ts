@@ -5,6 +5,7 @@ import { codeOf } from '../../core/errors.js';
 import { keyTextOf } from '../../core/keyText.js';
 import { idFieldName } from '../../core/names.js';
 import type { Entries, Entry, Target } from '../../core/store.js';
+import { bsonType } from './bsonWriter.js';
 import { decimalText } from './decimal128.js';
 import { idElement, idOf, rawDocuments } from './documents.js';
 import { firstElement } from './element.js';
@@ -93,9 +94,23 @@ async function idsBehind(db: Db, target: Target, after: string | null, limit: nu
 
 /** A key of the table only when the codec makes just this `_id` of it. */
 function entryOf(target: Target, definition: Definition, document: Buffer): Entry {
+  const number = wholeNumber(definition, document);
+  if (number !== null)
+    return { table: target.table, key: `{${JSON.stringify(definition.key[0])}:${number}}`, isKey: true };
   const key = keyOf(definition, document);
   const isKey = sameId(definition, key, document);
   return { table: target.table, key: isKey ? key : BSON.EJSON.stringify(idOf(document)), isKey };
+}
+
+/** The usual key, at once: one column of an integer type, and just the BSON type that it lands in. */
+function wholeNumber(definition: Definition, document: Buffer): string | null {
+  const [column, ...more] = keyColumns(definition);
+  if (column === undefined || more.length > 0 || column.form !== undefined) return null;
+  const type = document[4];
+  if (column.type === 'bigint' && !column.unsigned && type === bsonType.int64)
+    return document.readBigInt64LE(9).toString();
+  if (column.type === 'int' && !column.unsigned && type === bsonType.int32) return String(document.readInt32LE(9));
+  return null;
 }
 
 function sameId(definition: Definition, key: string, document: Buffer): boolean {

@@ -30,7 +30,7 @@ import type {
 import type { Disagreement, TableForm, Unprepared } from '../../core/tableForm.js';
 import { mongoError, openMongo } from './client.js';
 import { lostAmong, uuidsOf } from './collections.js';
-import { compareRows, readAtOnce, verdict } from './documents.js';
+import { compareRows, documentText, readAtOnce, verdict } from './documents.js';
 import { readEntries, scanKeys } from './ids.js';
 import { examine, examineAtMost, judge } from './examine.js';
 import { inspectTables } from './inspect.js';
@@ -154,6 +154,10 @@ class MongoStore implements Store {
     } catch (error) {
       throw mongoError(error, `read documents of collection ${target.collection}`);
     }
+  }
+
+  text(bytes: Buffer): string {
+    return documentText(bytes);
   }
 
   judge(_: Target, definition: Definition, content: Content, expected: Expected): RowVerdict {

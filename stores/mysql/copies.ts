@@ -3,6 +3,7 @@
  * before anything acts on it, and a newer run supersedes an older one at its next chunk.
  */
 import { createHash } from 'node:crypto';
+import type { Config } from '../../core/config.js';
 import { asCount, asCountOrNull, asText, type Row } from './cell.js';
 import type { Queries, Value } from './connection.js';
 import { decodeBoundary, encodeBoundary, type Boundary } from './keyWalk.js';
@@ -31,6 +32,13 @@ export type CopyReason =
   /** Nothing is copied: its rows are to leave the stores. */
   | 'dropped';
 
+/** Copies that mend something: with `resync.automatic` off they wait until somebody asks for them. */
+const mending: readonly CopyReason[] = ['trigger-gap', 'loss', 'source-changed'];
+
+export function heldReasons({ resync }: Pick<Config, 'resync'>): readonly CopyReason[] {
+  return resync.automatic ? [] : mending;
+}
+
 export interface Copy {
   readonly tableId: number;
   readonly run: string;
@@ -46,10 +54,12 @@ export interface Copy {
   /** Milliseconds since 1970. */
   readonly startedAt: number;
   readonly finishedAt: number | null;
+  /** The table was copied to its end before. */
+  readonly doneBefore: boolean;
 }
 
 const columns = `run, phase, reason, next_key, rows_copied, rows_estimated, orphans, look_for_orphans,
-  CAST(UNIX_TIMESTAMP(started_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(finished_at) * 1000 AS UNSIGNED), table_id`;
+  CAST(UNIX_TIMESTAMP(started_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(finished_at) * 1000 AS UNSIGNED), table_id, done_before`;
 
 export async function readCopies(queries: Queries, stateDatabase: string): Promise<readonly Copy[]> {
   const rows = await queries.rows(`SELECT ${columns} FROM ${quoteTable(stateDatabase, 'copies')} ORDER BY table_id`);
@@ -88,6 +98,7 @@ function asCopy(row: Row): Copy {
     startedAt: asCount(row[8]),
     finishedAt: asCountOrNull(row[9] ?? null),
     tableId: asCount(row[10]),
+    doneBefore: asCount(row[11]) === 1,
   };
 }
 
@@ -144,6 +155,7 @@ export async function moveCopy(
     ...(to.rowsEstimated === undefined ? [] : [['rows_estimated = ?', to.rowsEstimated] as const]),
     ...(to.lookForOrphans === undefined ? [] : [['look_for_orphans = ?', to.lookForOrphans] as const]),
     ['finished_at = IF(?, CURRENT_TIMESTAMP(6), finished_at)', to.phase === 'done'],
+    ['done_before = done_before OR ?', to.phase === 'done'],
   ];
   await queries.run(
     `UPDATE ${quoteTable(stateDatabase, 'copies')} SET ${changes.map(([text]) => text).join(', ')} WHERE table_id = ?`,

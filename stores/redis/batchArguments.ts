@@ -45,17 +45,17 @@ export function batchArguments(
     const [any] = keys;
     if (any === undefined) continue;
     const head = `${keyPrefix}:${redisPart(any.last.target.table)}`;
-    for (const { last } of keys) {
+    for (const { last, changedAt } of keys) {
       const { target } = last;
       try {
         const key = keyUnder(head, last);
         requireFit(last, mostBytes);
         if (last.after === null) deletes.push(key);
         else if (target.redis.layout === 'hash') {
-          hashes.push(...hashEntry(key, last, last.after));
+          hashes.push(...hashEntry(key, last, last.after, changedAt));
           hashCount++;
         } else if (target.redis.ttlMs === null) strings.push(key, last.after);
-        else expiring.push(key, last.after, expiryOf(last, target.redis.ttlMs));
+        else expiring.push(key, last.after, expiryOf(last, changedAt, target.redis.ttlMs));
       } catch (error) {
         if (codeOf(error) !== 'LS-ROW-JSON') throw error;
         parked.push({
@@ -115,19 +115,24 @@ export function keyUnder(head: string, event: Pick<StoreEvent, 'definition' | 'k
   return key;
 }
 
-function expiryOf(event: StoreEvent, ttlMs: number): string {
-  return String(expiryAt(event.at, ttlMs));
+/**
+ * Absolute, from the time of the change: a replay revives nothing. A copied row has not changed: `k` keeps the expiry of a
+ * key that is there, and the time behind it is for one that is not.
+ */
+function expiryOf(event: StoreEvent, changedAt: number | null, ttlMs: number): string {
+  const at = String(expiryAt(changedAt ?? event.at, ttlMs));
+  return changedAt === null ? `k${at}` : at;
 }
 
-/** Absolute, from the time of the change: a replay revives nothing. */
+/** When a change that was made at `at` lets its key go. */
 export function expiryAt(at: number, ttlMs: number): number {
   return Math.max(1, Math.ceil(at + ttlMs));
 }
 
-function hashEntry(key: string, event: StoreEvent, row: Buffer): Argument[] {
+function hashEntry(key: string, event: StoreEvent, row: Buffer, changedAt: number | null): Argument[] {
   const fields = hashFields(event.definition, row);
   const { ttlMs } = event.target.redis;
-  return [key, ttlMs === null ? '0' : expiryOf(event, ttlMs), String(fields.length), ...fields];
+  return [key, ttlMs === null ? '0' : expiryOf(event, changedAt, ttlMs), String(fields.length), ...fields];
 }
 
 /** Field, value, …: NULL columns are absent. */

@@ -58,11 +58,14 @@ export function judge(expected: ExpectedEvent, found: Found, at: number): EventV
   const fields = layout === 'hash' ? hashFields(definition, after) : null;
   // A row of NULLs alone has no field, so no key.
   if (fields?.length === 0) return { kind: absent ? 'equal' : 'extra' };
-  if (absent) return { kind: expiresAt !== null && at >= expiresAt ? 'expired' : 'missing' };
+  // A copied row keeps the expiry of what is there: it may have gone, or go, sooner.
+  const copied = expected.op === 'r' && expiresAt !== null;
+  if (absent) return { kind: expiresAt !== null && (copied || at >= expiresAt) ? 'expired' : 'missing' };
   if (found.otherType || found.content === null) return { kind: 'different', fields: ['(type of the key)'] };
   const different =
     fields === null ? differentColumns(expected, after, found.content) : differentFields(fields, found.content);
-  if (found.expiresAt !== expiresAt) different.push('(expiry)');
+  const kept = copied && found.expiresAt !== null && found.expiresAt <= expiresAt;
+  if (found.expiresAt !== expiresAt && !kept) different.push('(expiry)');
   return different.length === 0 ? { kind: 'equal' } : { kind: 'different', fields: different };
 }
 

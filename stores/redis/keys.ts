@@ -11,21 +11,21 @@ import type { Entries, Entry, Target } from '../../core/store.js';
 import { parseInfo } from './info.js';
 import { claimKey } from './shardState.js';
 
-const scanCount = 1_000;
-/** Of keys that are nearly all someone else's. */
-const wideScanCount = 10_000;
+/** Keys that one call looks at: more where hardly any is ours, so that a crowded server costs few round trips. */
+const scanCount = { least: 1_000, most: 10_000 };
+
+function nextCount(count: number, found: number): number {
+  return found < count / 20 ? Math.min(scanCount.most, count * 2) : scanCount.least;
+}
 
 /** Keys that begin with a text and go on with a glob; SCAN may name one twice. */
-export async function* scanAll(
-  client: Redis,
-  prefix: string,
-  glob: string,
-  count = scanCount,
-): AsyncIterable<string[]> {
+export async function* scanAll(client: Redis, prefix: string, glob: string): AsyncIterable<string[]> {
   let cursor = '0';
+  let count = scanCount.least;
   do {
     const [next, keys] = await client.scan(cursor, 'MATCH', pattern(prefix, glob), 'COUNT', count);
     cursor = next;
+    count = nextCount(count, keys.length);
     yield keys;
   } while (cursor !== '0');
 }
@@ -34,14 +34,34 @@ function pattern(prefix: string, glob: string): string {
   return prefix.replaceAll(/[\\*?[\]]/g, (c) => `\\${c}`) + glob;
 }
 
-/** Beginnings of the keys that belong to other pipelines, whose prefix begins with ours. */
-export async function foreignHeads(client: Redis, keyPrefix: string): Promise<readonly string[]> {
-  const claim = claimKey('');
-  const heads: string[] = [];
-  for await (const keys of scanAll(client, `${keyPrefix}:`, `*${claim}`, wideScanCount)) {
-    for (const key of keys) heads.push(`${key.slice(0, key.length - claim.length)}:`);
+/** Whether keys belong to other pipelines, whose prefix begins with ours: their claims stand under their prefixes. */
+class Strangers {
+  readonly #client: Redis;
+  readonly #keyPrefix: string;
+  readonly #claimed = new Map<string, boolean>();
+
+  constructor(client: Redis, keyPrefix: string) {
+    this.#client = client;
+    this.#keyPrefix = keyPrefix;
   }
-  return heads;
+
+  async without(keys: readonly string[]): Promise<readonly string[]> {
+    const prefixes = keys.map((key) => this.#possible(key));
+    const unknown = [...new Set(prefixes.flat())].filter((prefix) => !this.#claimed.has(prefix));
+    if (unknown.length > 0) {
+      const claims = await this.#client.mget(unknown.map(claimKey));
+      for (const [i, prefix] of unknown.entries()) this.#claimed.set(prefix, typeof claims[i] === 'string');
+    }
+    return keys.filter((_, i) => prefixes[i]?.some((prefix) => this.#claimed.get(prefix) === true) !== true);
+  }
+
+  /** Prefixes that leave a table and a part of a key behind them: none for keys of one part. */
+  #possible(key: string): readonly string[] {
+    const parts = key.slice(this.#keyPrefix.length + 1).split(':');
+    return Array.from({ length: Math.max(0, parts.length - 2) }, (_, i) =>
+      [this.#keyPrefix, ...parts.slice(0, i + 1)].join(':'),
+    );
+  }
 }
 
 export async function* scanKeys(
@@ -51,24 +71,20 @@ export async function* scanKeys(
   definition: Definition,
 ): AsyncIterable<readonly string[]> {
   const head = `${keyPrefix}:${redisPart(target.table)}:`;
-  const foreign = (await foreignHeads(client, keyPrefix)).filter((other) => nested(other, head));
+  const strangers = new Strangers(client, keyPrefix);
   for await (const keys of scanAll(client, head, '*')) {
     const texts: string[] = [];
-    for (const key of keys) {
+    for (const key of await strangers.without(keys)) {
       const parts = key.slice(head.length).split(':');
-      if (parts.length !== definition.key.length || foreign.some((other) => key.startsWith(other))) continue;
+      if (parts.length !== definition.key.length) continue;
       texts.push(keyTextOf(definition, parts.map(partText)));
     }
     if (texts.length > 0) yield texts;
   }
 }
 
-/** Whether keys of the one may be keys of the other. */
-function nested(a: string, b: string): boolean {
-  return a.startsWith(b) || b.startsWith(a);
-}
-
 function partText(escaped: string): string {
+  if (!escaped.includes('%')) return escaped;
   return escaped.replaceAll('%3A', ':').replaceAll('%25', '%');
 }
 
@@ -77,7 +93,7 @@ interface Tables {
   readonly definition: Definition;
 }
 
-/** A part of the keyspace. A place is the server's run, the cursor, and what was known of others when the scan began. */
+/** A part of the keyspace. A place is the server's run and the cursor. */
 export async function readEntries(
   client: Redis,
   keyPrefix: string,
@@ -90,28 +106,28 @@ export async function readEntries(
   if (place !== null && place.run !== run) {
     throw new LockstepError('LS-SWEEP-PLACE-LOST', 'Redis was restarted while its keys were read');
   }
-  const foreign = place?.foreign ?? (await foreignHeads(client, keyPrefix));
+  const strangers = new Strangers(client, keyPrefix);
   const byTable = new Map(tables.map((table) => [table.target.table, table]));
   const [only] = tables;
   const head = `${keyPrefix}:${everything || only === undefined || tables.length > 1 ? '' : `${redisPart(only.target.table)}:`}`;
   const entries: Entry[] = [];
   let cursor = place?.cursor ?? '0';
+  let count = scanCount.least;
   do {
-    const [next, keys] = await client.scan(cursor, 'MATCH', pattern(head, '*'), 'COUNT', scanCount);
+    const [next, keys] = await client.scan(cursor, 'MATCH', pattern(head, '*'), 'COUNT', count);
     cursor = next;
-    for (const key of keys) {
-      if (foreign.some((other) => key.startsWith(other))) continue;
+    count = nextCount(count, keys.length);
+    for (const key of await strangers.without(keys)) {
       const entry = entryOf(key, key.slice(keyPrefix.length + 1), byTable);
       if (entry !== null && (everything || byTable.has(entry.table))) entries.push(entry);
     }
   } while (cursor !== '0' && entries.length < limit);
-  return { entries, next: cursor === '0' ? null : JSON.stringify({ run, cursor, foreign } satisfies Place) };
+  return { entries, next: cursor === '0' ? null : JSON.stringify({ run, cursor } satisfies Place) };
 }
 
 interface Place {
   readonly run: string;
   readonly cursor: string;
-  readonly foreign: readonly string[];
 }
 
 /** Null for lockstep's own state: an empty table name cannot exist. */
@@ -121,6 +137,7 @@ function entryOf(key: string, behindPrefix: string, tables: ReadonlyMap<string, 
   const table = partText(first);
   const definition = tables.get(table)?.definition;
   if (definition === undefined || rest.length !== definition.key.length) return { table, key, isKey: false };
+  if (!behindPrefix.includes('%')) return { table, key: keyTextOf(definition, rest), isKey: true };
   const parts = rest.map(partText);
   // Another spelling of the same parts would be another entry.
   const same = rest.every((part, i) => redisPart(parts[i] ?? '') === part);

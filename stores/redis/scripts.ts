@@ -21,7 +21,7 @@ const unpackAtMost = 1000;
 
 /**
  * KEYS: state hash, parked hash. ARGV: epoch; moves {field, from, to}; state fields {name, value}; deleted keys; strings
- * {key, value}; expiring strings {key, value, at}; hashes {key, at or 0, n, field, value, …}; parked {name, text};
+ * {key, value}; expiring strings {key, value, at, or k and at to keep an expiry}; hashes {key, at or 0, n, field, value, …}; parked {name, text};
  * unparked names: each list led by its number of entries. Positions move last.
  */
 const applyBody = `
@@ -40,6 +40,13 @@ local function each(width, command, ...)
     at = at + n
     left = left - n
   end
+end
+
+local function expiry(key, wanted)
+  if string.sub(wanted, 1, 1) ~= 'k' then return wanted end
+  local held = redis.call('PEXPIRETIME', key)
+  if held > 0 then return string.format('%d', held) end
+  return string.sub(wanted, 2)
 end
 
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
@@ -63,10 +70,12 @@ for i = 1, 2 * fields do moved[#moved + 1] = take() end
 each(1, 'DEL')
 each(2, 'MSET')
 for i = 1, tonumber(take()) do
-  redis.call('SET', take(), take(), 'PXAT', take())
+  local key, value, expires = take(), take(), take()
+  redis.call('SET', key, value, 'PXAT', expiry(key, expires))
 end
 for i = 1, tonumber(take()) do
   local key, expires, n = take(), take(), tonumber(take())
+  expires = expiry(key, expires)
   redis.call('DEL', key)
   while n > 0 do
     local m = math.min(n, ${unpackAtMost})

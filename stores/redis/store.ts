@@ -166,6 +166,10 @@ class RedisStore implements Store {
     }
   }
 
+  text(bytes: Buffer): string {
+    return bytes.toString();
+  }
+
   judge(target: Target, definition: Definition, content: Content, expected: Expected): RowVerdict {
     return verdict(target, definition, content, expected);
   }
