@@ -28,6 +28,7 @@ export interface LookDeps extends ObserveDeps {
 /** A status enters the history each time: what is long is cut, and the count tells. */
 const shownTables = 50;
 const shownProblems = 20;
+const shownEscapes = 5;
 const loadsLookedAt = 100;
 
 export function lookActivities(deps: LookDeps): Pick<ControlActivities, 'look' | 'running'> {
@@ -130,5 +131,11 @@ function openProblem({ table, problem }: HeldTable): OpenProblem {
 
 function shortened(status: PipelineStatus): PipelineStatus {
   const eventful = status.tables.filter((table) => table.stage !== 'streaming' || table.parkedKeys > 0);
-  return { ...status, tables: eventful.slice(0, shownTables), problems: status.problems.slice(0, shownProblems) };
+  const { witness } = status;
+  return {
+    ...status,
+    tables: eventful.slice(0, shownTables),
+    ...(witness === undefined ? {} : { witness: { ...witness, escapes: witness.escapes.slice(0, shownEscapes) } }),
+    problems: status.problems.slice(0, shownProblems),
+  };
 }

@@ -148,7 +148,7 @@ function woundsOf(findings: readonly Finding[], look: TableLook): readonly Wound
   return [...wounds.values()];
 }
 
-async function copyUnderWay({ mysql }: HealScope, id: number): Promise<'none' | 'due' | 'running'> {
+async function copyUnderWay({ mysql }: HealScope, id: number): Promise<'none' | 'first' | 'due' | 'running'> {
   const copy = await readCopy(mysql, mysql.config.stateDatabase, id);
   switch (copy?.phase) {
     case undefined:
@@ -158,7 +158,8 @@ async function copyUnderWay({ mysql }: HealScope, id: number): Promise<'none' | 
       return 'none';
     case 'waiting':
     case 'needed':
-      return 'due';
+      // A first copy may do without a pass for orphans: what was deleted unseen needs one.
+      return copy.reason === 'new-table' ? 'first' : 'due';
     case 'old-keys':
     case 'rows':
     case 'skipped':

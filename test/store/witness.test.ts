@@ -216,6 +216,25 @@ test('compressed transactions are read', async () => {
   await witness.stop();
 });
 
+test('cascades that fire triggers (enable_cascade_triggers) have their log rows', async () => {
+  await rig.run(
+    ...family,
+    "INSERT INTO {src}.parent VALUES (1, 'a'), (2, 'b')",
+    "INSERT INTO {src}.child VALUES (7, 1, 'b'), (8, 1, 'c'), (9, 2, 'd')",
+  );
+  await rig.install();
+  const witness = watch();
+  const session = await rig.mysql.session();
+  await session.run('SET SESSION enable_cascade_triggers = ON');
+  await session.run(`DELETE FROM ${rig.source}.parent WHERE id = 1`);
+  await session.run('SET SESSION enable_cascade_triggers = OFF');
+  await session.run(`DELETE FROM ${rig.source}.parent WHERE id = 2`);
+  session.destroy();
+  await until('the cascade is seen', () => Promise.resolve(witness.escaped.length > 0));
+  expect(witness.escaped).toEqual([{ table: 'child', cause: 'foreign-key', keys: 1 }]);
+  await witness.stop();
+});
+
 async function copy(table: string): Promise<void> {
   const captured = (await readCapturedTables(rig.mysql, rig.state)).find(({ name }) => name === table);
   const run = `copy-of-${table}`;

@@ -1,7 +1,7 @@
 /** What follows from each outcome of a stream. The tables are total, or they do not compile. */
 import { describe, expect, it } from 'vitest';
-import type { ApplyStageOutcome, CaptureOutcome } from '../../core/outcome.js';
-import { afterApply, afterCapture } from '../../workflows/verdicts.js';
+import type { ApplyStageOutcome, CaptureOutcome, WitnessOutcome } from '../../core/outcome.js';
+import { afterApply, afterCapture, afterWitness } from '../../workflows/verdicts.js';
 
 type Expected = readonly [afterMs: number, code: string | null, copyNow: boolean];
 
@@ -22,6 +22,21 @@ const applies: {
   'log-gap': [{ kind: 'log-gap', store: 'redis', tables: ['orders'] }, [0, 'LS-LOSS-COPYING', true]],
   'tables-lost': [{ kind: 'tables-lost', store: 'redis', tables: ['orders'] }, [0, 'LS-LOSS-COPYING', true]],
 };
+
+const witnesses: {
+  readonly [K in WitnessOutcome['kind']]: readonly [Extract<WitnessOutcome, { kind: K }>, Expected];
+} = {
+  stopped: [{ kind: 'stopped' }, [0, null, false]],
+  off: [{ kind: 'off' }, [300_000, null, false]],
+  'stands-down': [{ kind: 'stands-down', reason: 'no right' }, [60_000, null, false]],
+};
+
+describe('outcomes of the witness', () => {
+  it.each(Object.values(witnesses))('$kind', (outcome, [afterMs, code, copyNow]) => {
+    const verdict = afterWitness(outcome);
+    expect([verdict.afterMs, verdict.problem?.code ?? null, verdict.copyNow]).toEqual([afterMs, code, copyNow]);
+  });
+});
 
 describe('outcomes of capture', () => {
   it.each(Object.values(captures))('$kind', (outcome, [afterMs, code, copyNow]) => {
