@@ -57,3 +57,15 @@ export function asCopyOwner<T>(
 export function isPassing(error: unknown): boolean {
   return error instanceof LockstepError && (error.code === 'LS-MYSQL-LOCK-WAIT' || error.code === 'LS-MYSQL-DEADLOCK');
 }
+
+const beatEveryMs = 200;
+
+/** A store may look through millions of keys of others before it finds one of the table: that is work, and no silence. */
+export async function beatingMeanwhile<T>(context: Pick<CopyContext, 'beat'>, work: () => Promise<T>): Promise<T> {
+  const beating = setInterval(() => context.beat(), beatEveryMs);
+  try {
+    return await work();
+  } finally {
+    clearInterval(beating);
+  }
+}

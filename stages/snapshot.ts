@@ -10,7 +10,15 @@ import { estimateRows } from '../stores/mysql/copyRows.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readOldKeys } from '../stores/mysql/oldKeys.js';
 import { readCapturedTables, readDefinition, readRemovedTable } from '../stores/mysql/state.js';
-import { asCopyOwner, isPassing, Superseded, type CopyContext, type Hooks, type SnapshotDeps } from './copyState.js';
+import {
+  asCopyOwner,
+  beatingMeanwhile,
+  isPassing,
+  Superseded,
+  type CopyContext,
+  type Hooks,
+  type SnapshotDeps,
+} from './copyState.js';
 import { clearTable, removeOldKeys } from './oldKeys.js';
 import { removeOrphans, storesHoldKeys } from './orphans.js';
 import { copyDifferent } from './snapshotDifferent.js';
@@ -80,7 +88,7 @@ async function carryOn(deps: SnapshotDeps, context: CopyContext): Promise<CopyOu
         await begin(deps, context, copy);
         break;
       case 'old-keys':
-        await removeOldKeys(context, deps.stores);
+        await beatingMeanwhile(context, () => removeOldKeys(context, deps.stores));
         break;
       case 'rows':
         if (copy.reason === 'loaded') await copyDifferent(context, deps.stores);
@@ -90,12 +98,12 @@ async function carryOn(deps: SnapshotDeps, context: CopyContext): Promise<CopyOu
         await copySkipped(context);
         break;
       case 'orphans':
-        await removeOrphans(context, deps.stores);
+        await beatingMeanwhile(context, () => removeOrphans(context, deps.stores));
         break;
       case 'done':
         return copied(copy);
       case 'clear':
-        await clearTable(context, deps.stores);
+        await beatingMeanwhile(context, () => clearTable(context, deps.stores));
         break;
     }
   }
@@ -109,7 +117,8 @@ function copied(copy: Copy): CopyOutcome {
 async function begin(deps: SnapshotDeps, context: CopyContext, { reason }: Copy): Promise<void> {
   const { session, stateDatabase, tableId, definition } = context;
   // Of a table that was captured before, keys may be on their way to a store that holds none yet.
-  const lookForOrphans = reason !== 'new-table' || (await storesHoldKeys(context, deps.stores));
+  const lookForOrphans =
+    reason !== 'new-table' || (await beatingMeanwhile(context, () => storesHoldKeys(context, deps.stores)));
   const rowsEstimated = await estimateRows(session, definition);
   await asCopyOwner(context, 'needed', async (queries) => {
     const phase = (await readOldKeys(queries, stateDatabase, tableId)).length > 0 ? 'old-keys' : 'rows';
