@@ -65,7 +65,7 @@ const numbered = (count: number, value: (i: number) => Given['rows'][number]): G
 
 describe('directly', () => {
   it('brings rows with given keys into all three, and says so', async () => {
-    const name = await table('id INT PRIMARY KEY, v VARCHAR(20), at DATETIME DEFAULT "2024-01-01 00:00:00"');
+    const name = await table("id INT PRIMARY KEY, v VARCHAR(20), at DATETIME DEFAULT '2024-01-01 00:00:00'");
     const given: Given = { columns: ['id', 'v'], rows: numbered(1050, (i) => [i * 3, `v${i}`]) };
     expect((await rig.register(name, given)).road).toBe('direct');
     const done = await ingest(name, given);
@@ -230,7 +230,7 @@ describe('merging', () => {
   });
 
   it('replace sets what is absent to its default, and cascades nothing', async () => {
-    const parent = await table('id INT PRIMARY KEY, v VARCHAR(10) DEFAULT "dflt", n INT');
+    const parent = await table("id INT PRIMARY KEY, v VARCHAR(10) DEFAULT 'dflt', n INT");
     const child = await table(
       `id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES ${rig.source}.${parent} (id) ON DELETE CASCADE`,
     );
