@@ -13,6 +13,7 @@ import type { Measurement, Scenario } from './harness.js';
 import { catchUp, catchUpSeparated } from './scenarios/catchUp.js';
 import { codec } from './scenarios/codec.js';
 import { latency1500, latency200 } from './scenarios/latency.js';
+import { ingestDirect, ingestLog } from './scenarios/ingest.js';
 import { liveInserts, liveUpdates } from './scenarios/live.js';
 import { catchUpUnverified, verify } from './scenarios/verify.js';
 import { idle, restart, snapshot, stoppedStore } from './scenarios/rest.js';
@@ -28,6 +29,8 @@ const scenarios: readonly Scenario[] = [
   latency200,
   latency1500,
   snapshot,
+  ingestDirect,
+  ingestLog,
   restart,
   idle,
   stoppedStore,

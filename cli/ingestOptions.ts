@@ -32,6 +32,7 @@ export interface IngestFlags extends FileOption, JsonOption {
   readonly again?: true;
   readonly throughLog?: true;
   readonly asEvents?: true;
+  readonly fullSpeed?: true;
   readonly spool: string;
 }
 
@@ -61,6 +62,7 @@ export function withIngestOptions(command: Command): Command {
     .option('--again', 'load the same content once more')
     .option('--through-log', 'take the road through the log even where the direct one is open')
     .option('--as-events', 'give the rows to the consumers of the topics, as `r` events')
+    .option('--full-speed', 'give way to no application on MySQL')
     .option('--spool <folder>', 'where standard input is kept', '.lockstep/spool');
 }
 
@@ -89,6 +91,7 @@ export function optionsFrom(flags: IngestFlags): IngestOptions {
     again: flags.again === true,
     throughLog: flags.throughLog === true,
     asEvents: flags.asEvents === true,
+    fullSpeed: flags.fullSpeed === true,
   };
 }
 
