@@ -32,7 +32,7 @@ export async function runIngest(
 ): Promise<IngestReport> {
   return withPipeline(config, async (pipeline) => {
     const running = (await pipeline.view().catch(noAnswer)) !== null;
-    if (!running) await proveReady(config);
+    if (!running) await proveReady(config, 'make' in asked ? ['LS-TABLES-NONE'] : []);
     const ingest = await registerIngest({ config, mysql }, asked, options);
     say(firstWords(ingest, options));
     const client = await openIngestClient(config);

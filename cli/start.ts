@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Config } from '../core/config.js';
-import { codeOf, LockstepError } from '../core/errors.js';
+import { codeOf, LockstepError, type ErrorCode } from '../core/errors.js';
 import { errorsAmong, problemsAsError } from '../core/problem.js';
 import type { PipelineClient } from '../workers/pipelineClient.js';
 import type { PipelineView } from '../workflows/messages.js';
@@ -84,10 +84,10 @@ function noAnswerYet(error: unknown): 'silent' {
   return codeOf(error) === 'LS-TEMPORAL-UNREACHABLE' ? 'silent' : noAnswer(error);
 }
 
-/** Every server has what a pipeline needs; warnings are told. */
-export async function proveReady(config: Config): Promise<void> {
+/** Every server has what a pipeline needs; warnings are told. `settled`: what the command itself is about to put right. */
+export async function proveReady(config: Config, settled: readonly ErrorCode[] = []): Promise<void> {
   const { checkEverything } = await import('./doctor.js');
-  const problems = await checkEverything(config);
+  const problems = (await checkEverything(config)).filter(({ code }) => !settled.includes(code));
   const errors = errorsAmong(problems);
   const warnings = problems.filter((problem) => !errors.includes(problem));
   if (warnings.length > 0) say(problemLines(warnings));

@@ -46,7 +46,7 @@ export async function registerIngest(
   const isNew = 'make' in asked;
   const table = isNew ? asked.table : asked.definition.table;
   if (!isNew) refuseUnknownKeys(asked, options);
-  await prepareState(deps);
+  await prepareState({ ...deps, makesTable: isNew });
   if (!isNew) await refuseLeftOut(deps, table);
   if (!isNew && options.throughLog) await capture(deps, table);
   return await mysql.transaction(async (queries) => {

@@ -26,6 +26,8 @@ import { rememberBeginning } from './witnessBeginning.js';
 export interface InstallDeps extends TablesDeps {
   /** Accepts a server with another server_uuid as the source from now on; every table is copied again. */
   readonly adoptSource?: boolean;
+  /** The caller is about to make a table: there need not be one yet. */
+  readonly makesTable?: boolean;
   readonly beat?: () => void;
 }
 
@@ -85,7 +87,9 @@ async function refuseWhatCannotWork(deps: InstallDeps): Promise<void> {
   const meta = await readMeta(mysql, stateDatabase);
   refuse([
     ...(meta === null ? [] : metaProblems(meta, deps, serverUuid)),
-    ...selectionProblems(await readSource(deps), deps),
+    ...selectionProblems(await readSource(deps), deps).filter(
+      ({ code }) => code !== 'LS-TABLES-NONE' || deps.makesTable !== true,
+    ),
   ]);
 }
 
