@@ -35,7 +35,8 @@ export async function writeRejects(path: string, rejects: AsyncIterable<Rejected
     return count;
   } catch (error) {
     stream.destroy();
-    await rm(part, { force: true });
+    // What broke is told; a part that stays behind is harmless.
+    await rm(part, { force: true }).catch(() => undefined);
     const why = error instanceof Error ? error.message : String(error);
     throw new LockstepError('LS-INGEST-REJECT-FILE', `the rejected rows could not be written to ${path}: ${why}`, {
       cause: error,

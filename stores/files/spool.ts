@@ -30,7 +30,8 @@ export async function spool(
     else await rename(part, path);
     return path;
   } catch (error) {
-    await rm(part, { force: true });
+    // Whether the rest can be removed does not matter: what broke is told, and a part is never read.
+    await rm(part, { force: true }).catch(() => undefined);
     throw spoolFailure(error, folder);
   }
 }
