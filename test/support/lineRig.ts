@@ -10,6 +10,7 @@ import { runApply } from '../../stages/apply.js';
 import { install } from '../../stages/install.js';
 import { copyTable } from '../../stages/snapshot.js';
 import { wait } from '../../stages/wait.js';
+import { watchTriggers } from '../../stages/watch.js';
 import { openMongoStore } from '../../stores/mongo/store.js';
 import { openReader } from '../../stores/kafka/reader.js';
 import { readDueCopies } from '../../stores/mysql/dueCopies.js';
@@ -31,6 +32,8 @@ export interface LineRig {
   run(): void;
   /** Ends them; their failures, were there any. */
   stop(): Promise<readonly string[]>;
+  /** As workers that are started with another configuration do: triggers follow, copies become due. */
+  reconfigure(changes: Partial<Pick<Config, 'overrides' | 'forms'>>): Promise<void>;
   /** Carries out every copy that is due. */
   copyAll(): Promise<void>;
   /** Until everything committed in MySQL before the call is in both stores. */
@@ -48,7 +51,7 @@ export async function createLineRig(
   const { mysql, stateDatabase } = rig;
   const { pipeline } = rig.config;
   const { database } = rig.config.mysql;
-  const config: Config = {
+  let config: Config = {
     ...rig.config,
     ...more,
     mongo: { uri: stack.mongo.uri, database, stateDatabase, tls: null },
@@ -105,6 +108,10 @@ export async function createLineRig(
       await Promise.all(stops.map(async (stop) => await stop()));
       stops = [];
       return failures;
+    },
+    async reconfigure(changes) {
+      config = { ...config, ...changes };
+      await watchTriggers({ config, mysql });
     },
     async copyAll() {
       for (;;) {
