@@ -57,9 +57,9 @@ export function randomSession(random: Random, table: RandomTable): string[] {
   ];
 }
 
-/** One to four statements; sometimes undone in part or as a whole. */
+/** One to ten statements; sometimes undone in part or as a whole. */
 export function randomTransaction(random: Random, table: RandomTable): Transaction {
-  const statements = Array.from({ length: random.pick([1, 1, 1, 2, 4]) }, () => randomStatement(random, table));
+  const statements = Array.from({ length: random.pick([1, 3, 6, 10]) }, () => randomStatement(random, table));
   if (random.chance(0.08)) return ['BEGIN', ...statements, 'ROLLBACK'];
   if (random.chance(0.08)) {
     return ['BEGIN', ...statements, 'SAVEPOINT s', randomStatement(random, table), 'ROLLBACK TO SAVEPOINT s', 'COMMIT'];
