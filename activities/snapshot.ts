@@ -10,7 +10,13 @@ export function snapshotActivities(deps: SnapshotDeps & { readonly identity: Pip
     copyTable: ({ scope, table, run }) =>
       runStage(async ({ signal, beat }) => {
         refuseAnotherPipeline(scope.identity, deps.identity);
-        return await copyTable(deps, { table, run }, signal, { beat });
+        // One look-up of many keys may take longer than a heartbeat on a busy server: a copy that begins again would not end.
+        const beating = setInterval(beat, 300);
+        try {
+          return await copyTable(deps, { table, run }, signal, { beat });
+        } finally {
+          clearInterval(beating);
+        }
       }, null),
   };
 }

@@ -150,7 +150,7 @@ export async function keysAt(
   locking: '' | 'FOR SHARE' | 'FOR SHARE NOWAIT',
 ): Promise<readonly string[]> {
   const rows = await queries.rows(
-    `SELECT CAST(${keyJson(definition, 't')} AS BINARY) FROM ${quoteTable(definition.database, definition.table)} t WHERE ${condition} ${locking}`,
+    `SELECT CAST(${keyJson(definition, 't')} AS BINARY) FROM ${quoteTable(definition.database, definition.table)} t FORCE INDEX (PRIMARY) WHERE ${condition} ${locking}`,
   );
   return rows.map((row) => asText(row[0]));
 }
