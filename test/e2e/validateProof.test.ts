@@ -86,7 +86,7 @@ async function heat(): Promise<void> {
       const id = 1 + (n % 3);
       if (n % 50 === 49) {
         await connection.query(`DELETE FROM \`${database}\`.hot WHERE id = ${id}`);
-        await connection.query(`INSERT INTO \`${database}\`.hot (id, n, note) VALUES (${id}, ${n}, 'again')`);
+        await connection.query(`INSERT IGNORE INTO \`${database}\`.hot (id, n, note) VALUES (${id}, ${n}, 'again')`);
       } else await connection.query(`UPDATE \`${database}\`.hot SET n = ${n} WHERE id = ${id}`);
     }
   } finally {
