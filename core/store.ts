@@ -222,7 +222,7 @@ export interface Store {
   /** Without owning it: what any reader may see; null when the store holds none. */
   readState(shard: number): Promise<(ShardState & { readonly epoch: number }) | null>;
   parkedKeys(limit: number): Promise<readonly ParkedKey[]>;
-  /** Key texts of everything the store holds of a table, in no order, in groups of about a thousand. */
+  /** Key texts of everything the store holds of a table, in no order, in groups of at most a few thousand; some are empty. */
   scanKeys(target: Target, definition: Definition): AsyncIterable<readonly string[]>;
   /** Holds rows as MySQL has them against what lies here; one verdict a row, in order. */
   compareRows(target: Target, definition: Definition, rows: readonly SourceRow[]): Promise<readonly RowVerdict[]>;

@@ -42,6 +42,7 @@ export async function removeOrphans(
 async function removeThoseWithoutRow(context: CopyContext, keys: readonly string[]): Promise<void> {
   const { definition, stateDatabase, tableId, mysql, signal } = context;
   context.beat();
+  if (keys.length === 0) return;
   let deleted = 0;
   for (const key of await keysWithoutRow(mysql, definition, await asMysqlPrints(mysql, definition, keys))) {
     if (signal.aborted) return;

@@ -79,7 +79,8 @@ export async function* scanKeys(
       if (parts.length !== definition.key.length) continue;
       texts.push(keyTextOf(definition, parts.map(partText)));
     }
-    if (texts.length > 0) yield texts;
+    // Among millions of keys of others none of ours may come for minutes: an empty group says that the look goes on.
+    yield texts;
   }
 }
 
