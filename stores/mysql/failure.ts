@@ -92,7 +92,8 @@ export function mysqlFailure(error: unknown, where: string): LockstepError {
 /** What a refused row broke, as far as the message names it: an index, a constraint, a column. Never a value. */
 function namesIn(message: string): { readonly index?: string; readonly constraint?: string; readonly column?: string } {
   const index = / for key '([^']+)'$/.exec(message)?.[1];
-  const constraint = /^Check constraint '(.+)' is violated\.$|, CONSTRAINT `((?:[^`]|``)+)` FOREIGN KEY /.exec(message);
+  // Our sessions have ANSI_QUOTES, under which names stand in double quotes.
+  const constraint = /^Check constraint '(.+)' is violated\.$|, CONSTRAINT ["`](.+?)["`] FOREIGN KEY /.exec(message);
   const column = / for column '([^']+)' at row \d+$|^(?:Column|Field) '([^']+)' /.exec(message);
   const [broken, fault] = [constraint?.[1] ?? constraint?.[2], column?.[1] ?? column?.[2]];
   return {
