@@ -280,7 +280,7 @@ function document(r: Random, depth: number): string {
 
 /** BSON ends names with a zero byte: such a document is parked, which has tests of its own. */
 const memberName = (r: Random): string =>
-  r.pick(['$set', 'a.b', '', '10', '2', '__proto__', '_id', randomText(r).replaceAll('\0', '')]);
+  r.pick(['$set', 'a.b', '', '10', '2', '__proto__', 'constructor', '_id', randomText(r).replaceAll('\0', '')]);
 
 const json: Maker = () => ({
   ddl: 'JSON',
