@@ -76,6 +76,8 @@ export async function steerStreams(scope: PipelineScope, steering: Steering): Pr
   for (const stream of streamsOf(scope)) await steer(scope, stream, steering);
 }
 
+const drainPollMs = 200;
+
 /**
  * Ends every stream and copy, and returns when they have ended. One whose queue no worker polls is named after
  * `patienceMs`; it has been told, and ends when a worker comes.
@@ -89,11 +91,11 @@ export async function drainAll(
   const streams = streamsOf(scope).map((stream) => streamId(scope.pipeline, stream, scope.shards));
   let left: readonly string[] = [...copying.map((table) => snapshotId(scope.pipeline, table)), ...streams];
   for (const id of left) await tell(id, (workflow) => workflow.signal(drainSignal));
-  const giveUpAt = Date.now() + patienceMs;
-  for (;;) {
+  // Rounds, not a clock: what a replay decides must stand in the history.
+  for (let round = 0; ; round++) {
     left = await running(left);
-    if (left.length === 0 || Date.now() >= giveUpAt) return { kind: 'stopped', stillDraining: left };
-    await sleep(200);
+    if (left.length === 0 || round * drainPollMs >= patienceMs) return { kind: 'stopped', stillDraining: left };
+    await sleep(drainPollMs);
   }
 }
 

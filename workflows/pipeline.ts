@@ -42,6 +42,11 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
   let looking = false;
   /** Tables are being released: a look from before would hold them again. */
   let releasing = 0;
+  let lookDue = true;
+  /**
+   * For how long to wait, never whether to look: a query to a worker that has just begun runs what has happened since with
+   * the time of the task before, and a later replay with its own. Only what stands in the history may decide.
+   */
   let lookAt = 0;
   let installFailure: Error | undefined;
   let result: messages.PipelineResult | undefined;
@@ -110,7 +115,7 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
     const happened = () => inbox.length > 0 || installFailure !== undefined || mayContinueAsNew() || isTimeToLook();
     if (isTimeToLook()) void lookAround();
     if (state.phase !== 'running' || looking) await condition(happened);
-    else await condition(happened, Math.max(1, lookAt - Date.now()));
+    else if (!(await condition(happened, Math.max(1, lookAt - Date.now())))) lookDue = true;
     if (installFailure !== undefined) throw installFailure;
     if (mayContinueAsNew()) await continueAsNew({ ...input, carried: state });
   }
@@ -127,7 +132,7 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
   }
 
   function isTimeToLook(): boolean {
-    return state.phase === 'running' && !looking && releasing === 0 && Date.now() >= lookAt;
+    return state.phase === 'running' && !looking && releasing === 0 && lookDue;
   }
 
   /** Nothing may be under way: what a handler or a look has begun would be lost with this run. */
@@ -153,6 +158,7 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
 
   async function lookAround(): Promise<void> {
     looking = true;
+    lookDue = false;
     lookAt = Date.now() + (machine.stageOf(state) === 'copying' ? lookEveryWhileCopyingMs : lookEveryMs);
     try {
       const seen = await look({
@@ -182,7 +188,7 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
       case 'steer-streams':
         return steerStreams(scope, steeringOf(state));
       case 'look-now':
-        lookAt = 0;
+        lookDue = true;
         return;
     }
   }

@@ -49,9 +49,9 @@ function fractionText(value: number, fsp: number): string {
   return `.${String(value).padStart(digits, '0').slice(0, fsp)}`;
 }
 
-/** What FROM_DAYS(TO_DAYS(d)) gives back unchanged: zero and impossible dates are not, the year 0 is (9.7.4). */
+/** What row JSON takes for a date of the calendar (rowJson.ts): zero and impossible ones are not, nor is the year 0. */
 function isCalendarDate(year: number, month: number, day: number): boolean {
-  if (month === 0 || day === 0) return false;
+  if (year === 0 || month === 0 || day === 0) return false;
   const leap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
   const days = month === 2 ? (leap ? 29 : 28) : [4, 6, 9, 11].includes(month) ? 30 : 31;
   return day <= days;
