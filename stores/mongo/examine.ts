@@ -111,7 +111,8 @@ function idsByCollection(keys: readonly ExpectedEvent[]): Map<string, Ids> {
     const opened = writer.open();
     writeId(writer, documentShape(definition), key);
     writer.close(opened);
-    const document = writer.bytes.subarray(0, writer.at);
+    // A copy: the driver's Binary is a view of the bytes it was read from, and the writer's are used again.
+    const document = Buffer.from(writer.bytes.subarray(0, writer.at));
     ids.elements.set(i, document.toString('latin1', 4, document.length - 1));
     ids.values.push(BSON.deserialize(document, { promoteValues: false, promoteLongs: false })['_id']);
   }
