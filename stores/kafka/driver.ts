@@ -125,6 +125,67 @@ requestQueue.scheduleCheckPendingRequests = function lookIfNeeded(this: RequestQ
   if (this.pending.length > 0) scheduleCheckPendingRequests.call(this);
 };
 
+interface Connection {
+  chunks: Buffer[];
+  bytesBuffered: number;
+  bytesNeeded: number;
+  readonly socket?: Socket;
+  readonly requestTimeout: number;
+  isConnected: (this: Connection) => boolean;
+  connect: (this: Connection) => Promise<unknown>;
+  send: (this: Connection, exchange: WireExchange<unknown>) => Promise<unknown>;
+  sendAuthRequest: (this: Connection, exchange: unknown) => Promise<unknown>;
+}
+
+const connection = inside<{ prototype: Connection }>('network/connection').prototype;
+const { connect, send, sendAuthRequest } = connection;
+const lengthBytes = 4;
+
+/**
+ * kafkajs keeps what it had read of an answer when its connection broke, and puts the next connection's answers behind
+ * it: from then on none is ever whole, and every request times out (a cut in the middle of a fetch stopped a reader for good).
+ */
+connection.connect = function connectAfresh(this: Connection): Promise<unknown> {
+  if (!this.isConnected()) {
+    this.chunks = [];
+    this.bytesBuffered = 0;
+    this.bytesNeeded = lengthBytes;
+  }
+  return connect.call(this);
+};
+
+/** A connection that owes an answer for so long is not trusted with another request: kafkajs would keep it. */
+connection.send = async function sendOrCut(this: Connection, exchange: WireExchange<unknown>): Promise<unknown> {
+  try {
+    return await send.call(this, exchange);
+  } catch (error) {
+    if (error instanceof Error && error.name === 'KafkaJSRequestTimeoutError') this.socket?.destroy(error);
+    throw error;
+  }
+};
+
+/** kafkajs waits for the answer to a login without end, even when the connection is reset meanwhile. */
+connection.sendAuthRequest = async function logInOrFail(this: Connection, exchange: unknown): Promise<unknown> {
+  const { socket, requestTimeout } = this;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = (): void => undefined;
+  const failed = new Promise<never>((_, reject) => {
+    closed = (): void => reject(new Error('the connection was closed during the login'));
+    socket?.once('close', closed);
+    timer = setTimeout(() => {
+      const error = new Error(`no answer to the login in ${requestTimeout} ms`);
+      reject(error);
+      socket?.destroy(error);
+    }, requestTimeout);
+  });
+  try {
+    return await Promise.race([sendAuthRequest.call(this, exchange), failed]);
+  } finally {
+    clearTimeout(timer);
+    socket?.off('close', closed);
+  }
+};
+
 export const BrokerConnection =
   inside<
     new (options: {

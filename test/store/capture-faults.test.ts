@@ -69,9 +69,12 @@ test('broker connections are cut again and again', async () => {
   try {
     const run = rig.keepCapturing(await proxy.listen());
     let rows = 0;
-    for (; run.failures.length < 4 && rows < 4_000; rows += 100) {
-      await insert(rows, rows + 100);
-      await new Promise((resolve) => setTimeout(resolve, 60));
+    // In the middle of the rows: a transaction is hit, and now and then the fetches of the start after it.
+    for (; run.failures.length < 4 && rows < 20_000; rows += 500) {
+      await insert(rows, rows + 500);
+      await until('capture is at it', async () => (await rig.waiting()) < 450);
+      proxy.cut();
+      await new Promise((resolve) => setTimeout(resolve, 100));
       proxy.cut();
     }
     await rig.drained();

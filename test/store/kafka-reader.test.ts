@@ -159,6 +159,30 @@ describe('reader', () => {
     }
   });
 
+  test('reads on when a connection breaks in the middle of an answer', async () => {
+    const proxy = new KafkaProxy(inject('stack').kafka.brokers[0] ?? '');
+    const far = openReader(config, { maxWaitMs: 100, dial: await proxy.listen() });
+    try {
+      const name = `${topic}/1`;
+      let position = (await far.endOffsets([topic])).get(name) ?? 0;
+      await far.fetch(new Map([[name, position]]), never);
+      proxy.cutAfter(50_000);
+      await write(topic, 1, { large: 'x'.repeat(200_000) }, 'commit');
+      const seen: string[] = [];
+      for (const deadline = Date.now() + 5_000; seen.length === 0;) {
+        expect(Date.now()).toBeLessThan(deadline);
+        for (const result of await far.fetch(new Map([[name, position]]), never)) {
+          position = result.nextOffset;
+          seen.push(...result.records.map(({ key }) => String(key)));
+        }
+      }
+      expect(seen).toEqual(['large']);
+    } finally {
+      await far.close();
+      proxy.close();
+    }
+  });
+
   test('without a broker it returns empty-handed and says why', async () => {
     const nowhere = openReader({ ...config, brokers: ['127.0.0.1:1'] }, { maxWaitMs: 50 });
     expect(await nowhere.fetch(new Map([[`${topic}/0`, 0]]), never)).toEqual([]);

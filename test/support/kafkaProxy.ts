@@ -16,6 +16,8 @@ export class KafkaProxy {
   readonly #target: { host: string; port: number };
   #swallow = 0;
   #cutAtCommit = 0;
+  /** Bytes that the brokers may answer until every connection is reset; null: as many as they like. */
+  #answersLeft: number | null = null;
 
   constructor(broker: string) {
     const [host = '', port] = broker.split(':');
@@ -36,6 +38,11 @@ export class KafkaProxy {
     }
   }
 
+  /** Resets every connection once so many more bytes of answers have passed: in the middle of one. */
+  cutAfter(bytes: number): void {
+    this.#answersLeft = bytes;
+  }
+
   /** The next commits reach the broker; their answers reach nobody, and the connections break. */
   swallowCommits(count: number): void {
     this.#swallow = count;
@@ -49,6 +56,17 @@ export class KafkaProxy {
   close(): void {
     this.cut();
     this.#server.close();
+  }
+
+  #answer(client: net.Socket, chunk: Buffer): void {
+    if (this.#answersLeft === null || chunk.length < this.#answersLeft) {
+      if (this.#answersLeft !== null) this.#answersLeft -= chunk.length;
+      client.write(chunk);
+      return;
+    }
+    // What was read of it must arrive first: a reset throws away what the other side has not read.
+    client.write(chunk.subarray(0, this.#answersLeft), () => setTimeout(() => this.cut(), 20));
+    this.#answersLeft = null;
   }
 
   #serve(client: net.Socket): void {
@@ -77,7 +95,7 @@ export class KafkaProxy {
     });
     broker.on('data', (chunk: Buffer) => {
       if (!swallowing) {
-        client.write(chunk);
+        this.#answer(client, chunk);
         return;
       }
       this.swallowed += 1;
