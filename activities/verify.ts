@@ -6,7 +6,7 @@ import { repairKeys } from '../stages/repair.js';
 import { runVerify, type VerifyDeps } from '../stages/verify.js';
 import type { Reader } from '../stores/kafka/reader.js';
 import type { Mysql } from '../stores/mysql/connection.js';
-import { recordRepairs } from '../stores/mysql/drift.js';
+import { recordRepairs } from '../stores/mysql/repairs.js';
 import { wantDefinition } from '../stores/mysql/schemaHistory.js';
 import { openLedger } from '../stores/mysql/verifyLedger.js';
 import type { VerifyActivities } from './contract.js';

@@ -110,7 +110,11 @@ async function showProgress(
   progress: ProgressOf,
   ended: AbortSignal,
 ): Promise<void> {
-  const { lastSweep, readFinishedChunks, readSweepTables } = await import('../stores/mysql/sweeps.js');
+  const [{ lastSweep }, { readSweepTables }, { readFinishedChunks }] = await Promise.all([
+    import('../stores/mysql/sweeps.js'),
+    import('../stores/mysql/sweepTables.js'),
+    import('../stores/mysql/sweepChunks.js'),
+  ]);
   const { stateDatabase } = config.mysql;
   while (!ended.aborted) {
     await sleep(progressEveryMs, undefined, { signal: ended }).catch(() => undefined);

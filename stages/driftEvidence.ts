@@ -4,7 +4,7 @@ import type { Drift, DriftEvidence, KeyText } from '../core/drift.js';
 import { causeOf } from '../core/driftCause.js';
 import type { PartitionName } from '../core/position.js';
 import type { Store, StoreName } from '../core/store.js';
-import { readSwept } from '../stores/mysql/sweeps.js';
+import { readSwept } from '../stores/mysql/swept.js';
 import { scanLog, type LogEvent, type Scan, type Span } from './logScan.js';
 import { isWhatItLeft, type Suspicion } from './settle.js';
 import type { SweepContext, SweptTable } from './sweepContext.js';

@@ -15,13 +15,14 @@ import type { Config } from '../core/config.js';
 import type { Reader } from '../stores/kafka/reader.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { asCount, asText } from '../stores/mysql/cell.js';
-import { readDrift, readRepairs, type RecordedDrift } from '../stores/mysql/drift.js';
+import { readDrift, type RecordedDrift } from '../stores/mysql/drift.js';
+import { readRepairs } from '../stores/mysql/repairs.js';
+import { readSwept } from '../stores/mysql/swept.js';
 import { atKeyText, asMysqlPrints } from '../stores/mysql/keyLookup.js';
 import { keyHash, readParked } from '../stores/mysql/parked.js';
 import { quoteTable } from '../stores/mysql/quote.js';
 import { readRowsAt } from '../stores/mysql/readRows.js';
 import { readDefinition, readKnownTables, type KnownTable } from '../stores/mysql/state.js';
-import { readSwept } from '../stores/mysql/sweeps.js';
 import { scanLog, type LogEvent } from './logScan.js';
 
 export interface ExplainDeps {

@@ -8,7 +8,7 @@ import { LockstepError } from '../core/errors.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { loggedKeys, logWhere } from '../stores/mysql/copyRows.js';
 import { readTables } from '../stores/mysql/definitions.js';
-import type { Repaired } from '../stores/mysql/drift.js';
+import type { Repaired } from '../stores/mysql/repairs.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { atKeyText } from '../stores/mysql/keyLookup.js';
 import { readDefinition, readKnownTables } from '../stores/mysql/state.js';

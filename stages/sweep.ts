@@ -9,26 +9,21 @@ import type { AskedBy, LeftOutReason, SweepScope } from '../core/sweep.js';
 import type { Queries } from '../stores/mysql/connection.js';
 import { readCopies, type Copy } from '../stores/mysql/copies.js';
 import { estimateRows } from '../stores/mysql/copyRows.js';
-import { countSweepDrift, healStrangers, healUnseen } from '../stores/mysql/drift.js';
-import { errorNumber } from '../stores/mysql/failure.js';
-import { readCapturedTables, readDefinition, type CapturedTable } from '../stores/mysql/state.js';
+import { forgetOldResults } from '../stores/mysql/oldResults.js';
+import { firstUnfinished, nextPart, unfinishedChunks } from '../stores/mysql/sweepChunks.js';
+import { countSweepDrift, healStrangers, healUnseen } from '../stores/mysql/sweepDrift.js';
 import {
   finishTable,
-  firstUnfinished,
-  forgetOldSweeps,
-  insertSweep,
-  lastSweep,
   leaveTableOut,
   lockSweepTable,
-  moveSweep,
-  nextPart,
-  readSweep,
   readSweepTables,
-  recordSwept,
   resetTable,
-  unfinishedChunks,
   type SweepTable,
-} from '../stores/mysql/sweeps.js';
+} from '../stores/mysql/sweepTables.js';
+import { insertSweep, lastSweep, moveSweep, readSweep } from '../stores/mysql/sweeps.js';
+import { recordSwept } from '../stores/mysql/swept.js';
+import { errorNumber } from '../stores/mysql/failure.js';
+import { readCapturedTables, readDefinition, type CapturedTable } from '../stores/mysql/state.js';
 import { isUnderWay, whyAside, type SweepDeps } from './sweepContext.js';
 import { chunkRows } from './sweepRows.js';
 
@@ -67,7 +62,7 @@ export async function beginSweep(deps: SweepDeps, asked: SweepAsked, now: number
   const unknown = (scope.tables ?? []).filter((table) => !captured.some(({ name }) => name === table));
   if (unknown.length > 0) throw new LockstepError('LS-TABLE-UNKNOWN', `not captured: ${unknown.join(', ')}`);
   const sweep = await takenUp(mysql, stateDatabase, asked, now);
-  if ((await readSweep(mysql, stateDatabase, sweep)) === null) await forgetOldSweeps(mysql, stateDatabase, keepDays);
+  if ((await readSweep(mysql, stateDatabase, sweep)) === null) await forgetOldResults(mysql, stateDatabase, keepDays);
   const copies = new Map((await readCopies(mysql, stateDatabase)).map((copy) => [copy.tableId, copy]));
   const { paused, pausedTables } = await deps.circumstances();
   const inScope = captured.filter(({ name }) => scope.tables === null || scope.tables.includes(name));

@@ -7,16 +7,11 @@ import type { KeyText } from '../core/drift.js';
 import type { StoreName } from '../core/store.js';
 import type { RepairLimits } from '../core/sweep.js';
 import { backlogSpan } from '../stores/mysql/backlog.js';
-import {
-  countRepairs,
-  countSweepDrift,
-  healDrift,
-  readSweepDrift,
-  recordRepairs,
-  type RecordedDrift,
-} from '../stores/mysql/drift.js';
+import { healDrift, type RecordedDrift } from '../stores/mysql/drift.js';
+import { countRepairs, recordRepairs } from '../stores/mysql/repairs.js';
+import { readFinishedChunks } from '../stores/mysql/sweepChunks.js';
+import { countSweepDrift, readSweepDrift } from '../stores/mysql/sweepDrift.js';
 import { readKnownTables } from '../stores/mysql/state.js';
-import { readFinishedChunks } from '../stores/mysql/sweeps.js';
 import { scanLog } from './logScan.js';
 import { repairKeys } from './repair.js';
 import { Stopped } from './passing.js';

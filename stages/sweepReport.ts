@@ -4,16 +4,13 @@ import type { StoreName } from '../core/store.js';
 import { addChunk, noCounts, type ChunkCounts, type TableReport } from '../core/sweep.js';
 import type { Queries } from '../stores/mysql/connection.js';
 import type { SweepStatus } from '../core/status.js';
-import { countDrift, countSweepDrift, readDrift, type RecordedDrift } from '../stores/mysql/drift.js';
+import { countDrift, readDrift, type RecordedDrift } from '../stores/mysql/drift.js';
+import { readFinishedChunks } from '../stores/mysql/sweepChunks.js';
+import { countSweepDrift } from '../stores/mysql/sweepDrift.js';
+import { readSweepTables } from '../stores/mysql/sweepTables.js';
+import { lastSweep, readSweep, type Sweep } from '../stores/mysql/sweeps.js';
+import { readSwept } from '../stores/mysql/swept.js';
 import { errorNumber } from '../stores/mysql/failure.js';
-import {
-  lastSweep,
-  readFinishedChunks,
-  readSweep,
-  readSweepTables,
-  readSwept,
-  type Sweep,
-} from '../stores/mysql/sweeps.js';
 
 export interface SweepReport {
   readonly sweep: string;

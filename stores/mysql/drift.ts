@@ -1,6 +1,6 @@
-/** Statements on `drift` and `repairs`: what was found, whether it is healed, and what was re-logged for it. */
+/** Statements on `drift`: what was found, and whether it is healed. */
 import { createHash } from 'node:crypto';
-import type { Drift, DriftCause, DriftCounts, DriftEvidence, DriftKind, FoundBy, KeyText } from '../../core/drift.js';
+import type { Drift, DriftCause, DriftEvidence, DriftKind, FoundBy, KeyText } from '../../core/drift.js';
 import type { StoreName } from '../../core/store.js';
 import { asCount, asCountOrNull, asText, type Row } from './cell.js';
 import type { Queries } from './connection.js';
@@ -23,9 +23,10 @@ export interface RecordedDrift extends Drift {
   readonly healedAt: number | null;
 }
 
-const statementRows = 500;
+/** Rows of one statement. */
+export const statementRows = 500;
 
-function hashOf(key: KeyText): Buffer {
+export function hashOf(key: KeyText): Buffer {
   return createHash('sha256').update(key).digest().subarray(0, 16);
 }
 
@@ -71,7 +72,7 @@ export async function healDrift(
   return healed;
 }
 
-const columns = `id, name, store, \`key\`, kind, cause, evidence, found_by,
+export const driftColumns = `id, name, store, \`key\`, kind, cause, evidence, found_by,
   CAST(UNIX_TIMESTAMP(found_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(seen_at) * 1000 AS UNSIGNED),
   CAST(UNIX_TIMESTAMP(repaired_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(healed_at) * 1000 AS UNSIGNED)`;
 
@@ -104,7 +105,7 @@ export async function readDrift(
   ];
   const where = conditions.length === 0 ? 'TRUE' : conditions.map(([text]) => text).join(' AND ');
   const rows = await queries.rows(
-    `SELECT ${columns} FROM ${quoteTable(stateDatabase, 'drift')} WHERE ${where} ORDER BY id LIMIT ${limit}`,
+    `SELECT ${driftColumns} FROM ${quoteTable(stateDatabase, 'drift')} WHERE ${where} ORDER BY id LIMIT ${limit}`,
     conditions.map(([, value]) => value),
   );
   return rows.map(asDrift);
@@ -133,7 +134,7 @@ export async function countDrift(queries: Queries, stateDatabase: string): Promi
   }));
 }
 
-function asDrift(row: Row): RecordedDrift {
+export function asDrift(row: Row): RecordedDrift {
   return {
     id: asCount(row[0]),
     table: asText(row[1]),
@@ -148,138 +149,4 @@ function asDrift(row: Row): RecordedDrift {
     repairedAt: asCountOrNull(row[10] ?? null),
     healedAt: asCountOrNull(row[11] ?? null),
   };
-}
-
-export type RepairOutcome = 'logged' | 'deleted' | 'skipped';
-
-export interface Repaired {
-  readonly key: KeyText;
-  readonly outcome: RepairOutcome;
-}
-
-/** Keeps what was done, and marks what is open of these keys as repaired. */
-export async function recordRepairs(
-  queries: Queries,
-  stateDatabase: string,
-  table: string,
-  repaired: readonly Repaired[],
-  asked: DriftFound,
-): Promise<void> {
-  for (let from = 0; from < repaired.length; from += statementRows) {
-    const some = repaired.slice(from, from + statementRows);
-    await queries.run(
-      `INSERT INTO ${quoteTable(stateDatabase, 'repairs')} (name, key_hash, outcome, asked_by, sweep) VALUES ?`,
-      [some.map(({ key, outcome }) => [table, hashOf(key), outcome, asked.by, asked.sweep])],
-    );
-    const done = some.filter(({ outcome }) => outcome !== 'skipped').map(({ key }) => hashOf(key));
-    if (done.length === 0) continue;
-    await queries.run(
-      `UPDATE ${quoteTable(stateDatabase, 'drift')} SET repaired_at = CURRENT_TIMESTAMP(6)
-        WHERE name = ? AND open = 1 AND key_hash IN (?)`,
-      [table, done],
-    );
-  }
-}
-
-/** Keys that were re-logged in the last so many seconds, by whomever. */
-export async function countRepairs(queries: Queries, stateDatabase: string, seconds: number): Promise<number> {
-  const [row] = await queries.rows(
-    `SELECT COUNT(*) FROM ${quoteTable(stateDatabase, 'repairs')}
-      WHERE at > CURRENT_TIMESTAMP(6) - INTERVAL ? SECOND AND outcome <> 'skipped'`,
-    [seconds],
-  );
-  return asCount(row?.[0]);
-}
-
-/** The repairs of one key, newest first: outcome and milliseconds since 1970. */
-export async function readRepairs(
-  queries: Queries,
-  stateDatabase: string,
-  table: string,
-  key: KeyText,
-  limit: number,
-): Promise<readonly { readonly outcome: RepairOutcome; readonly at: number; readonly by: FoundBy }[]> {
-  const rows = await queries.rows(
-    `SELECT outcome, CAST(UNIX_TIMESTAMP(at) * 1000 AS UNSIGNED), asked_by FROM ${quoteTable(stateDatabase, 'repairs')}
-      WHERE name = ? AND key_hash = ? ORDER BY id DESC LIMIT ${limit}`,
-    [table, hashOf(key)],
-  );
-  return rows.map((row) => ({
-    outcome: asText(row[0]) as RepairOutcome,
-    at: asCount(row[1]),
-    by: asText(row[2]) as FoundBy,
-  }));
-}
-
-export interface SweepDrift {
-  readonly table: string;
-  readonly store: StoreName;
-  readonly counts: DriftCounts;
-  /** Of them: healed since. */
-  readonly healed: number;
-}
-
-/** What a sweep found, counted, healed since or not. */
-export async function countSweepDrift(
-  queries: Queries,
-  stateDatabase: string,
-  sweep: string,
-): Promise<readonly SweepDrift[]> {
-  const rows = await queries.rows(
-    `SELECT name, store, CAST(SUM(kind = 'missing') AS UNSIGNED), CAST(SUM(kind = 'extra') AS UNSIGNED),
-            CAST(SUM(kind = 'different') AS UNSIGNED), CAST(SUM(healed_at IS NOT NULL) AS UNSIGNED)
-       FROM ${quoteTable(stateDatabase, 'drift')} WHERE sweep = ? GROUP BY name, store ORDER BY name, store`,
-    [sweep],
-  );
-  return rows.map((row) => ({
-    table: asText(row[0]),
-    store: asText(row[1]) as StoreName,
-    counts: { missing: asCount(row[2]), extra: asCount(row[3]), different: asCount(row[4]) },
-    healed: asCount(row[5]),
-  }));
-}
-
-/** A table was swept as a whole: what is open of it and was not seen again is right now. */
-export async function healUnseen(
-  queries: Queries,
-  stateDatabase: string,
-  swept: { readonly table: string; readonly store: StoreName; readonly sweep: string; readonly beganAt: number },
-): Promise<void> {
-  await queries.run(
-    `UPDATE ${quoteTable(stateDatabase, 'drift')} SET healed_at = CURRENT_TIMESTAMP(6)
-      WHERE name = ? AND store = ? AND open = 1 AND IFNULL(sweep, '') <> ? AND seen_at < FROM_UNIXTIME(? / 1000)`,
-    [swept.table, swept.store, swept.sweep, swept.beganAt],
-  );
-}
-
-/** A whole sweep is through: what was open of tables that are not captured any more and was not seen again is gone. */
-export async function healStrangers(
-  queries: Queries,
-  stateDatabase: string,
-  sweep: string,
-  stores: readonly StoreName[],
-): Promise<void> {
-  await queries.run(
-    `UPDATE ${quoteTable(stateDatabase, 'drift')} SET healed_at = CURRENT_TIMESTAMP(6)
-      WHERE open = 1 AND IFNULL(sweep, '') <> ? AND store IN (?)
-        AND name NOT IN (SELECT name FROM ${quoteTable(stateDatabase, 'sweep_tables')} WHERE sweep = ?)
-        AND seen_at < (SELECT started_at FROM ${quoteTable(stateDatabase, 'sweeps')} WHERE id = ?)`,
-    [sweep, stores, sweep, sweep],
-  );
-}
-
-/** Open drift of a sweep whose repair is due, or was made: in the order of ids. */
-export async function readSweepDrift(
-  queries: Queries,
-  stateDatabase: string,
-  sweep: string,
-  { repaired, afterId, limit }: { readonly repaired: boolean; readonly afterId: number; readonly limit: number },
-): Promise<readonly RecordedDrift[]> {
-  const due = 'repaired_at IS NULL OR repaired_at < seen_at';
-  const rows = await queries.rows(
-    `SELECT ${columns} FROM ${quoteTable(stateDatabase, 'drift')}
-      WHERE sweep = ? AND open = 1 AND ${repaired ? `NOT (${due})` : `(${due})`} AND id > ? ORDER BY id LIMIT ${limit}`,
-    [sweep, afterId],
-  );
-  return rows.map(asDrift);
 }

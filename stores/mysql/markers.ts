@@ -2,11 +2,11 @@
  * Markers: a row of the change log that capture answers with the ends of all partitions at its Kafka commit. What
  * committed before the marker lies before those ends, so a store whose positions passed them has applied it.
  */
-import { LockstepError } from '../../core/errors.js';
 import type { OffsetVector } from '../../core/position.js';
 import { asText } from './cell.js';
 import type { Queries } from './connection.js';
 import { quoteTable } from './quote.js';
+import { decodeVector, encodeVector } from './vector.js';
 
 /** id: a fresh UUID. Commits with the transaction of `queries`, if there is one. */
 export async function insertMarker(queries: Queries, stateDatabase: string, id: string): Promise<void> {
@@ -25,7 +25,7 @@ export async function resolveMarkers(
   vector: OffsetVector,
 ): Promise<void> {
   if (ids.length === 0) return;
-  const text = JSON.stringify(Object.fromEntries(vector));
+  const text = encodeVector(vector);
   await queries.run(`INSERT IGNORE INTO ${quoteTable(stateDatabase, 'markers')} (id, vector) VALUES ?`, [
     ids.map((id) => [id, text]),
   ]);
@@ -34,7 +34,7 @@ export async function resolveMarkers(
 /** Null while capture has not published it. */
 export async function readMarker(queries: Queries, stateDatabase: string, id: string): Promise<OffsetVector | null> {
   const [row] = await queries.rows(`SELECT vector FROM ${quoteTable(stateDatabase, 'markers')} WHERE id = ?`, [id]);
-  return row === undefined ? null : parseVector(asText(row[0]));
+  return row === undefined ? null : decodeVector(asText(row[0]));
 }
 
 /** Those of the markers that capture has published. */
@@ -47,7 +47,7 @@ export async function readMarkers(
   const rows = await queries.rows(`SELECT id, vector FROM ${quoteTable(stateDatabase, 'markers')} WHERE id IN (?)`, [
     ids,
   ]);
-  return new Map(rows.map((row) => [asText(row[0]), parseVector(asText(row[1]))]));
+  return new Map(rows.map((row) => [asText(row[0]), decodeVector(asText(row[1]))]));
 }
 
 export async function forgetOldMarkers(queries: Queries, stateDatabase: string, olderThanHours: number): Promise<void> {
@@ -55,11 +55,4 @@ export async function forgetOldMarkers(queries: Queries, stateDatabase: string, 
     `DELETE FROM ${quoteTable(stateDatabase, 'markers')}
       WHERE resolved_at < CURRENT_TIMESTAMP(6) - INTERVAL ${olderThanHours} HOUR ORDER BY resolved_at LIMIT 1000`,
   );
-}
-
-function parseVector(text: string): OffsetVector {
-  const parsed: unknown = JSON.parse(text);
-  if (typeof parsed !== 'object' || parsed === null)
-    throw new LockstepError('LS-INTERNAL', 'a marker without a vector');
-  return new Map(Object.entries(parsed).map(([name, offset]) => [name, Number(offset)]));
 }
