@@ -66,6 +66,7 @@ export async function withBench<T>(
 ): Promise<T> {
   const pipeline = await createPipeline(stack, {
     label: options.label,
+    commandTimeoutMs: 600_000,
     ...(options.settings === undefined ? {} : { settings: options.settings }),
     ...(options.redisUri === undefined ? {} : { redisUri: options.redisUri }),
   });

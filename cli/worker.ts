@@ -25,6 +25,8 @@ export function addWorker(program: Command): void {
     )
     .option('--metrics <host:port>', 'serve metrics for Prometheus there', hostPort);
   withConfig(command).action(async (options: Options) => {
+    const { boundHeap } = await import('../workers/heap.js');
+    boundHeap();
     const config = await configOf(options);
     const { runWorker } = await import('../workers/main.js');
     const metrics = options.metrics === undefined ? {} : { metricsAddress: options.metrics };

@@ -60,6 +60,7 @@ async function measure(bench: Bench, flags: readonly string[]): Promise<Measurem
     await pipeline.root.query('CREATE TABLE beside LIKE bench');
     await load(bench, 'beside', file, flags);
   });
+  await worker.stop();
   return {
     figures: {
       'rows/s': rows / seconds,

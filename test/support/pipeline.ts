@@ -31,6 +31,8 @@ export interface PipelineOptions {
   readonly sourceGrants?: string;
   /** Global ones; the documented ones by default. */
   readonly globalGrants?: string;
+  /** A command is killed after so long. */
+  readonly commandTimeoutMs?: number;
 }
 
 export interface Pipeline {
@@ -102,7 +104,10 @@ export async function createPipeline(stack: Stack, options: PipelineOptions): Pr
     .filter(([, o]) => (o as { redis?: { layout?: string } }).redis?.layout === 'hash')
     .map(([table]) => table);
   const cli = async (...args: string[]): Promise<CommandResult> =>
-    await runCommand([...args, '-c', configFile], { cwd: folder });
+    await runCommand([...args, '-c', configFile], {
+      cwd: folder,
+      ...(options.commandTimeoutMs === undefined ? {} : { timeoutMs: options.commandTimeoutMs }),
+    });
   return {
     name,
     database,

@@ -48,7 +48,9 @@ export function spawnWorker(
   args: readonly string[],
   options: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv },
 ): WorkerProcess {
-  const child = spawn(process.execPath, [command, ...args], {
+  const profiles = process.env['BENCH_PROFILE'];
+  const node = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
+  const child = spawn(process.execPath, [...node, command, ...args], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
