@@ -15,7 +15,7 @@ export interface SnapshotDeps {
 }
 
 /** What a copy asks of a store. */
-export type CopyStore = Pick<Store, 'scanKeys' | 'readState' | 'compareRows' | 'parkedKeys'>;
+export type CopyStore = Pick<Store, 'scanKeys' | 'readState' | 'compareRows' | 'parkedKeys' | 'read'>;
 
 export interface Hooks {
   /** Called at least every 300 ms while all is well. */

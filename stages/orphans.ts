@@ -13,21 +13,28 @@ import { logKeyDelete } from './repairKey.js';
 
 /** What the pass needs of a store. */
 export type KeySource = Pick<Store, 'scanKeys'>;
+type OrphanStore = KeySource & Pick<Store, 'readState' | 'parkedKeys' | 'read'>;
+
+/** Keys that are asked for again together, behind one wait. */
+const mostSuspects = 5_000;
+const atOnce = 300;
 
 /** Returns when every store was looked through, or at an abort. Safe to begin again. */
-export async function removeOrphans(
-  context: CopyContext,
-  stores: readonly (KeySource & Pick<Store, 'readState' | 'parkedKeys'>)[],
-): Promise<void> {
+export async function removeOrphans(context: CopyContext, stores: readonly OrphanStore[]): Promise<void> {
   await untilCaughtUp(context, stores);
   if (context.signal.aborted) return;
   const { config, definition, stateDatabase, tableId, signal } = context;
   const target = targetOf(definition.table, config);
   for (const store of stores) {
+    let suspects: string[] = [];
     for await (const keys of store.scanKeys(target, definition)) {
       if (signal.aborted) return;
-      await removeThoseWithoutRow(context, keys);
+      suspects.push(...(await withoutRow(context, keys)));
+      if (suspects.length < mostSuspects) continue;
+      await removeLasting(context, store, suspects);
+      suspects = [];
     }
+    await removeLasting(context, store, suspects);
   }
   // Their delete frees them, wherever they are parked.
   const parked = await keysParked(context, stores);
@@ -37,6 +44,38 @@ export async function removeOrphans(
   }
   if (signal.aborted) return;
   await asCopyOwner(context, 'orphans', (queries) => moveCopy(queries, stateDatabase, tableId, { phase: 'done' }));
+}
+
+/** Those of the keys, as the store spells them, that MySQL has no row for. */
+async function withoutRow({ mysql, definition }: CopyContext, keys: readonly string[]): Promise<readonly string[]> {
+  const printed = await asMysqlPrints(mysql, definition, keys);
+  const missing = new Set(await keysWithoutRow(mysql, definition, printed));
+  return keys.filter((_, i) => missing.has(printed[i] ?? ''));
+}
+
+/**
+ * A row that was deleted a moment ago leaves its key by itself, and a delete of ours beside the application's would be told
+ * to every consumer. So what is suspect is looked at again once the store has applied everything up to now.
+ */
+async function removeLasting(context: CopyContext, store: OrphanStore, suspects: readonly string[]): Promise<void> {
+  if (suspects.length === 0) return;
+  await untilCaughtUp(context, [store]);
+  const { config, definition, signal } = context;
+  const target = targetOf(definition.table, config);
+  for (let i = 0; i < suspects.length; i += atOnce) {
+    if (signal.aborted) return;
+    const keys = suspects.slice(i, i + atOnce);
+    const { contents } = await store.read(
+      target,
+      definition,
+      keys.map((key) => Buffer.from(key)),
+      config.apply.shards,
+    );
+    await removeThoseWithoutRow(
+      context,
+      keys.filter((_, k) => contents[k]?.kind !== 'absent'),
+    );
+  }
 }
 
 async function removeThoseWithoutRow(context: CopyContext, keys: readonly string[]): Promise<void> {
@@ -55,7 +94,6 @@ async function removeThoseWithoutRow(context: CopyContext, keys: readonly string
 }
 
 const parkedKeysSeen = 100_000;
-const atOnce = 500;
 
 /** A key that was parked when it was new lies in no store. */
 async function keysParked(
