@@ -16,7 +16,7 @@ import { moveWitness, readWitness, tellWitnessState, type WitnessPosition } from
 import { beginAt, loseBinlog } from './witnessBeginning.js';
 import { WitnessFeed } from './witnessFeed.js';
 import type { FeedItem } from './witnessFindings.js';
-import { forgetCommitted, heal, type HealScope } from './witnessHeal.js';
+import { boundedInTransaction, forgetCommitted, heal, type HealScope } from './witnessHeal.js';
 import { WitnessTables } from './witnessTables.js';
 
 export interface WitnessDeps {
@@ -124,10 +124,15 @@ async function watch(deps: WitnessDeps, signal: AbortSignal, hooks: WitnessHooks
     { from: position, ...replicaNames(config), heartbeatSeconds },
     (buffer, start, end) => feed.event(buffer, start, end) ?? pending.room(),
   );
-  const prepared = new Map(await readPrepared(mysql, config.mysql.stateDatabase));
-  const scope: HealScope = { mysql, tables, prepared, signal, ...hooks };
   try {
-    await new Watching(deps, facts, feed, pending, stream, scope, hooks).run(signal);
+    const session = await mysql.session(boundedInTransaction);
+    try {
+      const prepared = new Map(await readPrepared(mysql, config.mysql.stateDatabase));
+      const scope: HealScope = { mysql, session, tables, prepared, signal, ...hooks };
+      await new Watching(deps, facts, feed, pending, stream, scope, hooks).run(signal);
+    } finally {
+      session.destroy();
+    }
   } finally {
     stream.destroy();
   }

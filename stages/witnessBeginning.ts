@@ -8,8 +8,9 @@ import { LockstepError } from '../core/errors.js';
 import { readBinlogEnd, readBinlogFacts, type BinlogEnd } from '../stores/mysql/binlogFacts.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { readCopies, requestCopy } from '../stores/mysql/copies.js';
-import { recordEscape } from '../stores/mysql/escapes.js';
+import { forgetPlaces, recordEscape } from '../stores/mysql/escapes.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
+import { boundedInTransaction } from './witnessHeal.js';
 import { moveWitness, readWitness, type Expected, type WitnessPosition } from '../stores/mysql/witnessState.js';
 
 /** `all`: the triggers of every captured table stand. `none`: they are yet to be made, and the log will tell. */
@@ -18,6 +19,7 @@ export async function beginAt(mysql: Mysql, serverUuid: string, triggers: 'all' 
   if (end === null) throw new LockstepError('LS-MYSQL-PRIVILEGE', 'the end of the binary log cannot be read');
   const expected = triggers === 'all' ? await standing(mysql) : new Map<number, string>();
   const position = { file: end.file, offset: end.offset, serverUuid, fileMadeAt: null, expected, seenAt: null };
+  await forgetPlaces(mysql, mysql.config.stateDatabase);
   await moveWitness(mysql, mysql.config.stateDatabase, position, 'starting');
   return position;
 }
@@ -61,19 +63,19 @@ export async function loseBinlog({ mysql }: { readonly mysql: Mysql }): Promise<
   const { serverUuid } = await readBinlogFacts(mysql);
   const expected = await standing(mysql);
   const position = { file: end.file, offset: end.offset, serverUuid, fileMadeAt: null, expected, seenAt: null };
-  await mysql.transaction(async (queries) => {
-    for (const { id } of await readCapturedTables(queries, stateDatabase)) {
-      await requestCopy(queries, stateDatabase, { tableId: id, run: randomUUID(), reason: 'escaped' });
-      const wish = {
-        tableId: id,
-        cause: 'binlog-lost',
-        keys: null,
-        healing: 'copy',
-        place: end,
-        again: false,
-      } as const;
-      await recordEscape(queries, stateDatabase, wish);
-    }
-    await moveWitness(queries, stateDatabase, position);
-  });
+  const session = await mysql.session(boundedInTransaction);
+  try {
+    await session.transaction(async (queries) => {
+      await forgetPlaces(queries, stateDatabase);
+      for (const { id } of await readCapturedTables(queries, stateDatabase)) {
+        await requestCopy(queries, stateDatabase, { tableId: id, run: randomUUID(), reason: 'escaped' });
+        const found = [{ keys: null, place: end }];
+        const wish = { tableId: id, cause: 'binlog-lost', found, healing: 'copy', again: false } as const;
+        await recordEscape(queries, stateDatabase, wish);
+      }
+      await moveWitness(queries, stateDatabase, position);
+    });
+  } finally {
+    session.destroy();
+  }
 }

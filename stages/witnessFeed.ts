@@ -14,6 +14,7 @@ import {
   readXaPrepare,
   type EventHeader,
 } from '../stores/mysql/binlogEvents.js';
+import type { CompareImages } from '../stores/mysql/binlogAlike.js';
 import type { KeyReader } from '../stores/mysql/binlogKey.js';
 import { innerEvents } from '../stores/mysql/binlogPayload.js';
 import { rowsTable, walkRows } from '../stores/mysql/binlogRows.js';
@@ -25,7 +26,7 @@ import type { FeedItem, Finding } from './witnessFindings.js';
 import { LogRows } from './witnessLogRows.js';
 import type { RowOp } from './witnessPairs.js';
 import { WitnessedSchema, type SchemaStatement } from './witnessSchema.js';
-import { readerFor, type WitnessedTable, type WitnessTables } from './witnessTables.js';
+import { comparisonFor, readerFor, type WitnessedTable, type WitnessTables } from './witnessTables.js';
 import { WitnessedTransaction } from './witnessTransaction.js';
 
 export interface FeedStart extends BinlogPlace {
@@ -62,6 +63,7 @@ interface Mapped {
 interface TableUse {
   readonly table: WitnessedTable | null;
   readonly reader: KeyReader | null;
+  readonly compare: CompareImages | null;
   /** Captured tables on whose rows foreign keys act when this one's are deleted or get another key. */
   readonly children: readonly WitnessedTable[];
 }
@@ -238,7 +240,8 @@ export class WitnessFeed {
     const table = map.database === database ? (tables.byName(map.table) ?? null) : null;
     const children = tables.cascadesFrom(map.database, map.table);
     if (table === null && children.length === 0) return 'ignore';
-    return { table, reader: table === null ? null : readerFor(table, map), children };
+    if (table === null) return { table, reader: null, compare: null, children };
+    return { table, reader: readerFor(table, map), compare: comparisonFor(table, map), children };
   }
 
   #rows(type: number, buffer: Buffer, start: number, end: number): void {
@@ -251,7 +254,7 @@ export class WitnessFeed {
       if (type === eventType.writeRows) this.#logRows.read(map, buffer, start, end, transaction);
       return;
     }
-    const { table, reader, children } = use;
+    const { table, reader, compare, children } = use;
     if (children.length > 0 && type !== eventType.writeRows) {
       for (const { id } of children) transaction.cascadedTo.add(id);
       if (!this.#scope.cascadesLogged) this.#cascade(type, map, buffer, start, end, use, transaction);
@@ -269,8 +272,11 @@ export class WitnessFeed {
       }
       // Without the whole image an update that names no key kept it.
       const after = read(second) ?? key;
-      if (after === key) pairs.changed('u', key);
-      else {
+      if (after === key) {
+        const images = compare?.(buffer, first, second, type === eventType.partialUpdateRows) ?? 'different';
+        if (images === 'different') pairs.changed('u', key);
+        else pairs.changedAlike(key, images);
+      } else {
         pairs.changed('d', key);
         pairs.changed('c', after);
       }

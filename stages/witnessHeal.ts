@@ -6,9 +6,16 @@
 import { randomUUID } from 'node:crypto';
 import { codeOf } from '../core/errors.js';
 import type { EscapeCause, Healing } from '../core/witness.js';
-import type { Mysql } from '../stores/mysql/connection.js';
+import type { Mysql, Session } from '../stores/mysql/connection.js';
 import { readCopy, requestCopy } from '../stores/mysql/copies.js';
-import { forgetPrepared, healEscape, keepPrepared, recordEscape } from '../stores/mysql/escapes.js';
+import {
+  forgetPrepared,
+  healEscape,
+  keepPrepared,
+  recordEscape,
+  sumOf,
+  type Escaped,
+} from '../stores/mysql/escapes.js';
 import { asMysqlPrints } from '../stores/mysql/keyLookup.js';
 import type { BinlogPlace } from '../stores/mysql/binlogStream.js';
 import { readCapturedTables, readDefinition } from '../stores/mysql/state.js';
@@ -20,6 +27,8 @@ import type { WitnessTables } from './witnessTables.js';
 
 export interface HealScope {
   readonly mysql: Mysql;
+  /** For transactions: one that a frozen process left open ends soon (`boundedInTransaction`). */
+  readonly session: Session;
   readonly tables: WitnessTables;
   /** Xid → findings of XA transactions that are prepared. */
   readonly prepared: Map<string, string>;
@@ -30,31 +39,35 @@ export interface HealScope {
   escaped(escape: { readonly table: string; readonly cause: EscapeCause; readonly keys: number | null }): void;
 }
 
+/** Seconds in an idle transaction until the server rolls it back: a frozen witness does not keep its successor from healing. */
+export const boundedInTransaction = { idleInTransaction: 2 } as const;
+
 /** In the log's order. Returns whether an escape stays open until a copy is done. */
 export async function heal(scope: HealScope, items: readonly FeedItem[]): Promise<boolean> {
   let open = false;
-  for (const found of await committed(scope, items)) open = (await healTable(scope, found)) || open;
+  for (const [id, found] of await committed(scope, items)) open = (await healTable(scope, id, found)) || open;
   return open;
 }
 
-interface TableFindings {
-  readonly findings: readonly Finding[];
+/** What is found of a table, and where its transaction ends. */
+interface PlacedFinding {
+  readonly finding: Finding;
   readonly place: BinlogPlace;
 }
 
 /** What is certain by now, table by table; XA transactions that are only prepared are kept for later. */
-async function committed(scope: HealScope, items: readonly FeedItem[]): Promise<readonly TableFindings[]> {
+async function committed(
+  scope: HealScope,
+  items: readonly FeedItem[],
+): Promise<ReadonlyMap<number, readonly PlacedFinding[]>> {
   const { mysql, prepared } = scope;
   const { stateDatabase } = mysql.config;
-  const byTable = new Map<number, { findings: Finding[]; place: BinlogPlace }>();
+  const byTable = new Map<number, PlacedFinding[]>();
   const add = (findings: readonly Finding[], place: BinlogPlace): void => {
     for (const finding of findings) {
       const of = byTable.get(finding.tableId);
-      if (of === undefined) byTable.set(finding.tableId, { findings: [finding], place });
-      else {
-        of.findings.push(finding);
-        of.place = place;
-      }
+      if (of === undefined) byTable.set(finding.tableId, [{ finding, place }]);
+      else of.push({ finding, place });
     }
   };
   for (const item of items) {
@@ -76,7 +89,7 @@ async function committed(scope: HealScope, items: readonly FeedItem[]): Promise<
         await forgetPrepared(mysql, stateDatabase, item.xid);
     }
   }
-  return [...byTable.values()];
+  return byTable;
 }
 
 /** Our own text. */
@@ -95,11 +108,11 @@ export async function forgetCommitted(scope: HealScope, items: readonly FeedItem
 /** By cause, what is known of one table. */
 interface Wound {
   readonly cause: EscapeCause;
-  readonly keys: Set<string> | null;
+  readonly keys: ReadonlySet<string> | null;
+  readonly found: readonly Escaped[];
 }
 
-async function healTable(scope: HealScope, { findings, place }: TableFindings): Promise<boolean> {
-  const id = findings[0]?.tableId ?? 0;
+async function healTable(scope: HealScope, id: number, findings: readonly PlacedFinding[]): Promise<boolean> {
   const table = scope.tables.byId(id);
   if (table === undefined) return false;
   scope.beat();
@@ -107,15 +120,14 @@ async function healTable(scope: HealScope, { findings, place }: TableFindings): 
   if (look === null) return false;
   const wounds = woundsOf(findings, look);
   let open = false;
-  for (const { cause, keys } of wounds) {
+  for (const { cause, keys, found } of wounds) {
     const byKeys = keys !== null && keys.size <= mostKeys && look.triggers === null;
     const healing: Healing = byKeys ? 'rows' : 'copy';
     const copyRuns = await copyUnderWay(scope, id);
     // Cascades that leave no rows in the log come on and on: each copy would be broken off by the next.
     const again = cause === 'foreign-key' && keys === null && copyRuns === 'running';
-    const count = keys === null ? null : keys.size;
-    const wish = { tableId: id, cause, keys: count, healing, place, again };
-    const escape = await scope.mysql.transaction(async (queries) => {
+    const wish = { tableId: id, cause, found, healing, again };
+    const { id: escape, fresh } = await scope.session.transaction(async (queries) => {
       const { stateDatabase } = scope.mysql.config;
       const recorded = await recordEscape(queries, stateDatabase, wish);
       // A copy that has yet to begin will read what the rows are then.
@@ -125,7 +137,7 @@ async function healTable(scope: HealScope, { findings, place }: TableFindings): 
       }
       return recorded;
     });
-    scope.escaped({ table: table.name, cause, keys: count });
+    if (fresh.length > 0) scope.escaped({ table: table.name, cause, keys: sumOf(fresh) });
     if (byKeys) open = !(await relog(scope, id, table.name, escape, [...keys])) || open;
     else {
       open = true;
@@ -135,14 +147,15 @@ async function healTable(scope: HealScope, { findings, place }: TableFindings): 
   return open;
 }
 
-function woundsOf(findings: readonly Finding[], look: TableLook): readonly Wound[] {
-  const wounds = new Map<EscapeCause, { cause: EscapeCause; keys: Set<string> | null }>();
-  for (const finding of findings) {
+function woundsOf(findings: readonly PlacedFinding[], look: TableLook): readonly Wound[] {
+  const wounds = new Map<EscapeCause, { cause: EscapeCause; keys: Set<string> | null; found: Escaped[] }>();
+  for (const { finding, place } of findings) {
     const { keys } = finding;
     const cause = finding.cause ?? causeOf(look, finding);
-    const wound = wounds.get(cause);
-    if (wound === undefined) wounds.set(cause, { cause, keys: keys === null ? null : new Set(keys) });
-    else if (keys === null) wound.keys = null;
+    const wound = wounds.get(cause) ?? { cause, keys: new Set(), found: [] };
+    wounds.set(cause, wound);
+    wound.found.push({ keys: keys === null ? null : keys.length, place });
+    if (keys === null) wound.keys = null;
     else for (const key of keys) wound.keys?.add(key);
   }
   return [...wounds.values()];

@@ -43,10 +43,13 @@ export class LogRows {
       if (keyAt < 0) return;
       const id = buffer.readUInt32LE(spotOf(spots, column.tableId));
       const text = buffer.toString('utf8', keyAt + blobHead, keyAt + blobHead + lengthAt(buffer, keyAt, blobHead));
-      if (this.#isTwin(buffer, spots, text)) return;
+      const isAlike = op === 'u' && printsAlike(buffer, spots);
+      // Two updates of a key that print nothing new may follow one another, each with a row event of its own.
+      if (!isAlike && this.#isTwin(buffer, spots, text)) return;
       const asRead = this.#tables.byId(id)?.asRead ?? null;
       const key = asRead === null ? text : asRead(text);
-      note(into.pairs(id), op, key, buffer, spots);
+      if (isAlike) into.pairs(id).loggedAlike(key);
+      else note(into.pairs(id), op, key, spots);
     });
   }
 
@@ -71,7 +74,7 @@ export class LogRows {
   }
 }
 
-function note(pairs: TablePairs, op: string, key: string, buffer: Buffer, spots: Spots): void {
+function note(pairs: TablePairs, op: string, key: string, spots: Spots): void {
   const before = spots[column.before] ?? isNull;
   const after = spots[column.after] ?? isNull;
   switch (op) {
@@ -81,8 +84,7 @@ function note(pairs: TablePairs, op: string, key: string, buffer: Buffer, spots:
       return;
     case 'u':
       if (after < 0) pairs.covers(key);
-      // An update that changed nothing has no row event.
-      else if (before < 0 || !isSameValue(buffer, before, after)) pairs.logged('u', key);
+      else pairs.logged('u', key);
       return;
     case 'd':
       // Repairs and the pass for orphans log deletes of their own.
@@ -99,7 +101,9 @@ function isSame(a: Content, b: Content): boolean {
   return a.to - a.from === bytes && b.buffer.compare(a.buffer, a.from, a.to, b.from, b.to) === 0;
 }
 
-function isSameValue(buffer: Buffer, a: number, b: number): boolean {
+function printsAlike(buffer: Buffer, spots: Spots): boolean {
+  const [a, b] = [spotOf(spots, column.before), spotOf(spots, column.after)];
+  if (a < 0 || b < 0) return false;
   const bytes = lengthAt(buffer, a, blobHead);
   if (bytes !== lengthAt(buffer, b, blobHead)) return false;
   return buffer.compare(buffer, a + blobHead, a + blobHead + bytes, b + blobHead, b + blobHead + bytes) === 0;

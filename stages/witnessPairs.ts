@@ -1,7 +1,8 @@
 /**
  * Holds the row events of one transaction against the change log rows of the same transaction. Pure. They are paired by
- * table and key, not by their order: statements of many rows write them in groups. An update that changed nothing has a log
- * row and no row event; a row `?` or one without an image is read again after the commit, so it covers all of its key.
+ * table and key, not by their order: statements of many rows write them in groups. An update that prints nothing new has a
+ * log row, and a row event only where the stored bytes differ; a row `?` or one without an image is read again after the
+ * commit, so it covers all of its key.
  */
 
 export type RowOp = 'c' | 'u' | 'd';
@@ -21,54 +22,68 @@ export const mostKeys = 20_000;
 /** Beyond so many keys that wait for their other half, a transaction is counted instead. */
 const mostWaiting = 200_000;
 
-interface Entry {
+/** Of one key; or of all, where a transaction is counted. */
+interface Tally {
   /** Row events less log rows. */
   c: number;
   u: number;
   d: number;
+  /** Updates that print nothing new: log rows less row events. A log row that is left over had no row event. */
+  alike: number;
+  /** Row events `u` of which cannot be told whether they print something new: they pair with either kind. */
+  unsure: number;
   /** Log rows `d` that lockstep itself may have written: they pair where they can. */
   spare: number;
-  covered: boolean;
+  /** Log rows that make capture read the row again. */
+  covers: number;
 }
 
 /** One table in one transaction. */
 export class TablePairs {
-  readonly #entries = new Map<string, Entry>();
-  #counts: Record<RowOp, number> | null = null;
+  readonly #tallies = new Map<string, Tally>();
+  #counted: Tally | null = null;
   #unreadable = 0;
 
   /** A row event. Null: its key could not be read. */
   changed(op: RowOp, key: string | null): void {
-    if (key === null) this.#unreadable += 1;
-    this.#move(op, key, 1);
+    this.#note(key, (tally) => (tally[op] += 1));
+  }
+
+  /** A row event `u` that prints nothing new, or of which that cannot be told. */
+  changedAlike(key: string | null, images: 'same' | 'unknown'): void {
+    if (images === 'same') this.#note(key, (tally) => (tally.alike -= 1));
+    else this.#note(key, (tally) => (tally.unsure += 1));
   }
 
   /** A log row with what its op needs. */
   logged(op: RowOp, key: string): void {
-    this.#move(op, key, -1);
+    this.#note(key, (tally) => (tally[op] -= 1));
+  }
+
+  /** A log row `u` that prints nothing new: there may be no row event. */
+  loggedAlike(key: string): void {
+    this.#note(key, (tally) => (tally.alike += 1));
   }
 
   /** A log row that makes capture read the row again. */
   covers(key: string): void {
-    if (this.#counts !== null) this.#counts.u -= 1;
-    else this.#entry(key).covered = true;
+    this.#note(key, (tally) => (tally.covers += 1));
   }
 
   /** A log row `d` that need not have a row event. */
   deletedPerhaps(key: string): void {
-    if (this.#counts !== null) this.#counts.d -= 1;
-    else this.#entry(key).spare += 1;
+    this.#note(key, (tally) => (tally.spare += 1));
   }
 
   /** Null where everything has its pair. */
   unpaired(): Unpaired | null {
-    if (this.#unreadable > 0 || this.#counts !== null) return this.#unpairedByCount();
+    if (this.#unreadable > 0 || this.#counted !== null) return this.#unpairedByCount();
     const escaped: string[] = [];
     const unfounded: string[] = [];
-    for (const [key, { c, u, d, spare, covered }] of this.#entries) {
-      if (covered) continue;
-      if (c > 0 || u > 0 || d > spare) escaped.push(key);
-      else if (c < 0 || u < 0) unfounded.push(key);
+    for (const [key, tally] of this.#tallies) {
+      if (tally.covers > 0) continue;
+      if (missingIn(tally) > 0) escaped.push(key);
+      else if (tally.c < 0 || tally.u + tally.unsure < 0) unfounded.push(key);
     }
     if (escaped.length === 0 && unfounded.length === 0) return null;
     if (escaped.length + unfounded.length > mostKeys) return { escaped: [], unfounded: [], wholeTable: true };
@@ -77,51 +92,74 @@ export class TablePairs {
 
   /** Without keys: more row events of a kind than log rows. */
   #unpairedByCount(): Unpaired | null {
-    const counts = { ...(this.#counts ?? { c: 0, u: 0, d: 0 }) };
-    let covered = 0;
-    for (const entry of this.#entries.values()) {
-      counts.c += entry.c;
-      counts.u += entry.u;
-      counts.d += entry.d - entry.spare;
-      if (entry.covered) covered += 1;
-    }
+    const sum = this.#counted === null ? noTally() : { ...this.#counted };
+    for (const tally of this.#tallies.values()) addTo(sum, tally);
     // An update of a key that could not be read was logged as a delete and an insert.
-    counts.u -= Math.max(0, Math.min(-counts.c, -counts.d));
-    const missing = Math.max(0, counts.c) + Math.max(0, counts.u) + Math.max(0, counts.d);
-    return missing > covered ? { escaped: [], unfounded: [], wholeTable: true } : null;
+    const changedKeys = Math.max(0, Math.min(-sum.c, sum.spare - sum.d));
+    const surely = Math.min(changedKeys, Math.max(0, sum.u));
+    sum.u -= surely;
+    sum.unsure -= Math.min(sum.unsure, changedKeys - surely);
+    return missingIn(sum) > sum.covers ? { escaped: [], unfounded: [], wholeTable: true } : null;
   }
 
-  #move(op: RowOp, key: string | null, by: 1 | -1): void {
-    if (this.#counts !== null) {
-      this.#counts[op] += by;
+  #note(key: string | null, change: (tally: Tally) => void): void {
+    if (key === null) this.#unreadable += 1;
+    if (this.#counted !== null) {
+      change(this.#counted);
       return;
     }
     // Keys that cannot be read are counted under one that no row has.
     const name = key ?? '';
-    const entry = this.#entry(name);
-    entry[op] += by;
-    if (entry.c === 0 && entry.u === 0 && entry.d === 0 && entry.spare === 0 && !entry.covered) {
-      this.#entries.delete(name);
-    } else if (this.#entries.size > mostWaiting) this.#countFromNow();
-  }
-
-  #entry(key: string): Entry {
-    let entry = this.#entries.get(key);
-    if (entry === undefined) {
-      entry = { c: 0, u: 0, d: 0, spare: 0, covered: false };
-      this.#entries.set(key, entry);
+    const known = this.#tallies.get(name);
+    const tally = known ?? noTally();
+    change(tally);
+    settle(tally);
+    if (isNothing(tally)) this.#tallies.delete(name);
+    else if (known === undefined) {
+      this.#tallies.set(name, tally);
+      if (this.#tallies.size > mostWaiting) this.#countFromNow();
     }
-    return entry;
   }
 
   #countFromNow(): void {
-    const counts = { c: 0, u: 0, d: 0 };
-    for (const { c, u, d, spare } of this.#entries.values()) {
-      counts.c += c;
-      counts.u += u;
-      counts.d += d - spare;
-    }
-    this.#entries.clear();
-    this.#counts = counts;
+    const sum = noTally();
+    for (const tally of this.#tallies.values()) addTo(sum, tally);
+    this.#tallies.clear();
+    this.#counted = sum;
   }
+}
+
+function noTally(): Tally {
+  return { c: 0, u: 0, d: 0, alike: 0, unsure: 0, spare: 0, covers: 0 };
+}
+
+/**
+ * Both roads tell of a key in its order. While no log row waits that prints nothing new, the first unsure event and the first
+ * log row that waits are a pair.
+ */
+function settle(tally: Tally): void {
+  if (tally.alike > 0 || tally.u >= 0 || tally.unsure === 0) return;
+  const pairs = Math.min(-tally.u, tally.unsure);
+  tally.u += pairs;
+  tally.unsure -= pairs;
+}
+
+/** Row events that no log row can be the pair of. */
+function missingIn({ c, u, d, alike, unsure, spare }: Tally): number {
+  const unsureToo = Math.max(0, unsure + Math.min(0, u) - Math.max(0, alike));
+  return Math.max(0, c) + Math.max(0, u) + Math.max(0, -alike) + unsureToo + Math.max(0, d - spare);
+}
+
+function isNothing({ c, u, d, alike, unsure, spare, covers }: Tally): boolean {
+  return c === 0 && u === 0 && d === 0 && alike === 0 && unsure === 0 && spare === 0 && covers === 0;
+}
+
+function addTo(sum: Tally, tally: Tally): void {
+  sum.c += tally.c;
+  sum.u += tally.u;
+  sum.d += tally.d;
+  sum.alike += tally.alike;
+  sum.unsure += tally.unsure;
+  sum.spare += tally.spare;
+  sum.covers += tally.covers;
 }

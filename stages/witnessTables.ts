@@ -3,7 +3,8 @@
  * by cascades. Read when it begins and whenever the binary log shows something that this does not explain.
  */
 import type { Definition } from '../core/definition.js';
-import { asRead, hasFloatKey, keyReader, type KeyReader } from '../stores/mysql/binlogKey.js';
+import { imagesComparison, type CompareImages } from '../stores/mysql/binlogAlike.js';
+import { asRead, fits, hasFloatKey, keyReader, type KeyReader } from '../stores/mysql/binlogKey.js';
 import type { TableMap } from '../stores/mysql/binlogTableMap.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { descendantsOf, readCascadingKeys, type CascadingKey } from '../stores/mysql/foreignKeys.js';
@@ -90,4 +91,9 @@ export function readerFor(table: WitnessedTable, map: TableMap): KeyReader | nul
     if (reader !== null) return reader;
   }
   return null;
+}
+
+/** Null where an update that has a row event always prints something new. */
+export function comparisonFor(table: WitnessedTable, map: TableMap): CompareImages | null {
+  return imagesComparison(table.definitions.find((definition) => fits(definition, map)) ?? null, map);
 }

@@ -156,9 +156,8 @@ function ownPartReader(column: Column, map: TableMap, index: number): PartReader
     case 'timestamp':
       return (buffer, at) => `"${timestampPart(buffer, at, meta)}"`;
     case 'enum':
-      return (buffer, at) => JSON.stringify(member(column, lengthAt(buffer, at, map.widths[index] ?? 1)));
     case 'set':
-      return (buffer, at) => JSON.stringify(membersOf(column, buffer, at, map.widths[index] ?? 1));
+      return (buffer, at) => JSON.stringify(memberText(column, buffer, at, map.widths[index] ?? 1));
     case 'binary':
       return binary(map.widths[index] ?? -1, column.length ?? 0);
     case 'varbinary':
@@ -205,14 +204,23 @@ function bits(isBoolean: boolean, bytes: number): PartReader {
   };
 }
 
+/** Of an ENUM or a SET. */
+export function memberText(column: Column, buffer: Buffer, at: number, bytes: number): string {
+  return column.type === 'enum' ? member(column, lengthAt(buffer, at, bytes)) : membersOf(column, buffer, at, bytes);
+}
+
 /** Number 0 is the empty text of an error value. */
 function member(column: Column, number: number): string {
   return number === 0 ? '' : (column.members[number - 1] ?? '');
 }
 
+/** As MySQL prints them: no comma behind the empty member. */
 function membersOf(column: Column, buffer: Buffer, at: number, bytes: number): string {
   const isSet = (i: number): boolean => i >> 3 < bytes && ((buffer[at + (i >> 3)] ?? 0) & (1 << (i & 7))) !== 0;
-  return column.members.filter((_, i) => isSet(i)).join(',');
+  return column.members.reduce(
+    (text, member, i) => (isSet(i) ? `${text}${text === '' ? '' : ','}${member}` : text),
+    '',
+  );
 }
 
 /** BINARY(n) travels without its closing NULs. */

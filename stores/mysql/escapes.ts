@@ -10,12 +10,25 @@ import { quoteTable } from './quote.js';
 export interface EscapeWish {
   readonly tableId: number;
   readonly cause: EscapeCause;
-  readonly keys: number | null;
+  /** Transaction by transaction, in the log's order. */
+  readonly found: readonly Escaped[];
   readonly healing: Healing;
-  /** End of the transaction. */
-  readonly place: BinlogPlace;
   /** A copy under way must end first. */
   readonly again: boolean;
+}
+
+/** What escaped in one transaction. */
+export interface Escaped {
+  /** Null: only the table is known. */
+  readonly keys: number | null;
+  /** End of the transaction. */
+  readonly place: BinlogPlace;
+}
+
+export interface Recorded {
+  readonly id: number;
+  /** What was not counted before. */
+  readonly fresh: readonly Escaped[];
 }
 
 /** Escapes of one table and cause within this long, or before the last was healed, are one. */
@@ -23,33 +36,63 @@ const spellSeconds = 60;
 /** Rows of healed escapes that are kept. */
 const kept = 1_000;
 
-/** Returns its id. */
-export async function recordEscape(queries: Queries, stateDatabase: string, wish: EscapeWish): Promise<number> {
+/**
+ * Each transaction is counted once, whoever reads it again and however much later: a witness that was killed before its
+ * position moved, or one that was frozen and wakes beside its successor.
+ */
+export async function recordEscape(queries: Queries, stateDatabase: string, wish: EscapeWish): Promise<Recorded> {
   const escapes = quoteTable(stateDatabase, 'escapes');
-  const { tableId, cause, keys, healing, again } = wish;
-  const { file, offset } = wish.place;
-  const [open] = await queries.rows(
-    `SELECT id, (LENGTH(file), file, at_offset) >= (LENGTH(?), ?, ?) FROM ${escapes}
-      WHERE table_id = ? AND cause = ? AND (healed_at IS NULL OR last_at > NOW(6) - INTERVAL ${spellSeconds} SECOND)
-      ORDER BY id DESC LIMIT 1`,
-    [file, file, offset, tableId, cause],
+  const { tableId, cause, healing, again } = wish;
+  const [newest] = await queries.rows(
+    `SELECT id, file, at_offset, healed_at IS NULL OR last_at > NOW(6) - INTERVAL ${spellSeconds} SECOND FROM ${escapes}
+      WHERE table_id = ? AND cause = ? ORDER BY id DESC LIMIT 1 FOR UPDATE`,
+    [tableId, cause],
   );
-  if (open === undefined) {
+  const counted = newest === undefined ? null : { file: asText(newest[1]), offset: asCount(newest[2]) };
+  const fresh = wish.found.filter(({ place }) => counted === null || isBehind(place, counted));
+  const keys = sumOf(fresh);
+  const last = fresh.at(-1)?.place;
+  if (last !== undefined && (newest === undefined || asCount(newest[3]) === 0)) {
     const { insertId } = await queries.run(
       `INSERT INTO ${escapes} (table_id, cause, key_count, healing, file, at_offset, again) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      [tableId, cause, keys, healing, file, offset, again],
+      [tableId, cause, keys, healing, last.file, last.offset, again],
     );
-    return insertId;
+    return { id: insertId, fresh };
   }
-  const id = asCount(open[0]);
-  const counted = asCount(open[1]) === 1;
+  const id = asCount(newest?.[0]);
   await queries.run(
-    `UPDATE ${escapes} SET healed_at = NULL, last_at = IF(?, last_at, CURRENT_TIMESTAMP(6)), again = again OR ?,
-       healing = IF(healing = 'copy' AND healed_at IS NULL, 'copy', ?),
-       key_count = IF(?, key_count, key_count + ?), file = IF(?, file, ?), at_offset = IF(?, at_offset, ?) WHERE id = ?`,
-    [counted, again, healing, counted, keys, counted, file, counted, offset, id],
+    `UPDATE ${escapes} SET again = again OR ?, healing = IF(healing = 'copy' AND healed_at IS NULL, 'copy', ?), healed_at = NULL
+      WHERE id = ?`,
+    [again, healing, id],
   );
-  return id;
+  if (last !== undefined) {
+    await queries.run(
+      `UPDATE ${escapes} SET last_at = CURRENT_TIMESTAMP(6), key_count = key_count + ?, file = ?, at_offset = ? WHERE id = ?`,
+      [keys, last.file, last.offset, id],
+    );
+  }
+  return { id, fresh };
+}
+
+/** Null where one of them is only known as its table. */
+export function sumOf(found: readonly Escaped[]): number | null {
+  let sum = 0;
+  for (const { keys } of found) {
+    if (keys === null) return null;
+    sum += keys;
+  }
+  return sum;
+}
+
+/** Numbers of files are padded to six digits and grow beyond. */
+function isBehind(a: BinlogPlace, b: BinlogPlace): boolean {
+  if (a.file.length !== b.file.length) return a.file.length > b.file.length;
+  return a.file === b.file ? a.offset > b.offset : a.file > b.file;
+}
+
+/** Another log begins, whose places are not behind those of the one before. */
+export async function forgetPlaces(queries: Queries, stateDatabase: string): Promise<void> {
+  await queries.run(`UPDATE ${quoteTable(stateDatabase, 'escapes')} SET file = '', at_offset = 0`);
 }
 
 export async function healEscape(queries: Queries, stateDatabase: string, id: number): Promise<void> {

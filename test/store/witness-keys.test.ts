@@ -75,6 +75,7 @@ const kinds: readonly (readonly [type: string, values: readonly string[]])[] = [
   ['VARBINARY(300)', ["REPEAT(x'fe', 300)"]],
   ["ENUM('a','b''c','€')", ["'a'", "'b''c'", "'€'"]],
   ["SET('x','y','z')", ["''", "'x,z'", "'x,y,z'"]],
+  ["SET('','x','y')", ['0', '4', '5', '6']],
 ];
 
 let rig: Rig;

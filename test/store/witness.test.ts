@@ -109,6 +109,43 @@ test('says nothing of what triggers log: a workload, copies beside it, triggers 
   expect(await witness.stop()).toEqual({ kind: 'stopped' });
 });
 
+test('says nothing of updates that print nothing new, and sees what escaped beside them', async () => {
+  await rig.run(
+    ...family,
+    `CREATE TABLE {src}.odd (id INT PRIMARY KEY, parent_id INT, doc JSON, e ENUM('', 'a'), n INT,
+       FOREIGN KEY (parent_id) REFERENCES {src}.parent (id) ON DELETE SET NULL)`,
+    "INSERT INTO {src}.parent VALUES (1, 'a'), (2, 'b')",
+    "INSERT INTO {src}.odd VALUES (1, 1, NULL, '', 0), (2, 2, NULL, '', 0)",
+  );
+  await rig.install();
+  const witness = watch();
+  const odd = `${rig.source}.odd`;
+  // SQL NULL and the JSON value null are one in row JSON: MySQL has row events, and the log rows are twins byte by byte.
+  await transaction(
+    `UPDATE ${odd} SET doc = 'null' WHERE id = 1`,
+    `UPDATE ${odd} SET doc = NULL WHERE id = 1`,
+    `UPDATE ${odd} SET doc = 'null' WHERE id = 1`,
+    `UPDATE ${odd} SET doc = doc WHERE id = 1`,
+  );
+  await transaction(`UPDATE IGNORE ${odd} SET e = 0 WHERE id = 1`, `UPDATE ${odd} SET e = ''`);
+  await transaction(
+    `INSERT INTO ${odd} VALUES (1, 1, NULL, '', 0) AS new ON DUPLICATE KEY UPDATE doc = new.doc`,
+    `REPLACE INTO ${odd} VALUES (1, 1, CAST('null' AS JSON), '', 0), (1, 1, NULL, '', 0)`,
+    `UPDATE ${odd} SET doc = '{"a":1}' WHERE id = 1`,
+    `UPDATE ${odd} SET doc = '{"a":1.0}', n = n + 1 WHERE id = 1`,
+  );
+  await transaction(
+    `UPDATE ${odd} SET n = n WHERE id = 2`,
+    `UPDATE ${odd} SET doc = '{"b":1}' WHERE id = 2`,
+    `UPDATE ${odd} SET doc = JSON_SET(doc, '$.b', 2) WHERE id = 2`,
+    `DELETE FROM ${rig.source}.parent WHERE id = 2`,
+  );
+  await until('the cascade is seen', () => Promise.resolve(witness.escaped.length > 0));
+  expect(witness.escaped).toEqual([{ table: 'odd', cause: 'foreign-key', keys: 1 }]);
+  await until('it is healed', async () => (await misled('odd')).length === 0);
+  await witness.stop();
+});
+
 test('killed at any moment, it misses no cascade among changes that triggers log', async () => {
   await rig.run(...family);
   await rig.install();
@@ -135,10 +172,63 @@ test('killed at any moment, it misses no cascade among changes that triggers log
     await until('the log tells of every row', async () => (await misled('child')).length === 0, { timeoutMs: 30_000 });
     expect(await misled('child')).toEqual([]);
     expect(crew.kills).toBeGreaterThan(3);
+    // Each of them once, however often it was read.
+    expect(await escapedKeys('child')).toBe(200);
   } finally {
     await app.end();
     await crew.stop();
   }
+});
+
+test('frozen for longer than its successor needs, and woken: nothing is missed and nothing counted twice', async () => {
+  await rig.run(...family);
+  await rig.install();
+  const crew = await startCrew(rig.config);
+  try {
+    await deleteParent(1);
+    await until('it is healed', async () => (await misled('child')).length === 0);
+    crew.freeze();
+    // On its way to the frozen one, which holds it in its socket.
+    for (let id = 2; id <= 6; id++) await deleteParent(id);
+    const frozen = crew.successor();
+    await until('its successor heals', async () => (await misled('child')).length === 0, { timeoutMs: 30_000 });
+    expect(await escapedKeys('child')).toBe(60);
+    // As if it had slept for minutes.
+    await rig.mysql.run(`UPDATE ${rig.state}.escapes SET last_at = last_at - INTERVAL 5 MINUTE`);
+    frozen.kill('SIGCONT');
+    await until('the frozen one has ended', () => Promise.resolve(frozen.exitCode !== null), { timeoutMs: 30_000 });
+    await deleteParent(7);
+    await until('it goes on', async () => (await escapedKeys('child')) >= 70);
+    await until('all is healed', async () => (await misled('child')).length === 0);
+    expect(await escapedKeys('child')).toBe(70);
+  } finally {
+    await crew.stop();
+  }
+});
+
+test('what it reads again minutes later, since it died before its position moved, is healed again and counted once', async () => {
+  await rig.run(...family);
+  await rig.install();
+  const row = `SELECT file, at_offset FROM ${rig.state}.witness`;
+  const [[file = '', offset = 0] = []] = await rig.mysql.rows(row);
+  const first = watch();
+  for (let id = 1; id <= 3; id++) await deleteParent(id);
+  await until('all is seen', async () => (await escapedKeys('child')) === 30);
+  await first.stop();
+  await rig.mysql.run(`UPDATE ${rig.state}.witness SET file = ?, at_offset = ?`, [file, offset]);
+  await rig.mysql.run(`UPDATE ${rig.state}.escapes SET last_at = last_at - INTERVAL 5 MINUTE`);
+  await rig.clearLog();
+  const second = watch();
+  await deleteParent(4);
+  await until('all is healed again', async () => {
+    const deleted = new Set(
+      (await rig.log()).flatMap(({ op, key, before }) => (op === 'd' && before === null ? [key] : [])),
+    );
+    return deleted.size === 40;
+  });
+  await second.stop();
+  expect(await escapedKeys('child')).toBe(40);
+  expect(second.escaped).toEqual([{ table: 'child', cause: 'foreign-key', keys: 10 }]);
 });
 
 test('a binary log that is gone: every table is due for a copy, and it goes on from the end', async () => {
@@ -246,6 +336,24 @@ test('cascades that fire triggers (enable_cascade_triggers) have their log rows'
   await witness.stop();
 });
 
+async function transaction(...statements: readonly string[]): Promise<void> {
+  await rig.mysql.transaction(async (queries) => {
+    for (const statement of statements) await queries.run(statement);
+  });
+}
+
+/** With its ten children. */
+async function deleteParent(id: number): Promise<void> {
+  const children = Array.from({ length: 10 }, (_, i) => `(${id * 100 + i}, ${id}, 'c')`).join(', ');
+  await rig.run(`INSERT INTO {src}.parent VALUES (${id}, 'p')`, `INSERT INTO {src}.child VALUES ${children}`);
+  await rig.run(`DELETE FROM {src}.parent WHERE id = ${id}`);
+}
+
+async function escapedKeys(table: string): Promise<number> {
+  const { escapes } = (await readWitnessStatus(rig.mysql, rig.state)) ?? { escapes: [] };
+  return escapes.reduce((sum, { table: of, keys }) => sum + (of === table ? (keys ?? 0) : 0), 0);
+}
+
 async function copy(table: string): Promise<void> {
   const captured = (await readCapturedTables(rig.mysql, rig.state)).find(({ name }) => name === table);
   const run = `copy-of-${table}`;
@@ -278,6 +386,9 @@ interface Crew {
   kills: number;
   /** kill -9, and another one at once. */
   replace(): Promise<void>;
+  freeze(): void;
+  /** Starts another one beside; the one that was, still frozen. */
+  successor(): ChildProcess;
   stop(): Promise<void>;
 }
 
@@ -291,9 +402,11 @@ async function startCrew(config: Config): Promise<Crew> {
   const start = (): ChildProcess =>
     spawn(process.execPath, [program, file], { stdio: ['ignore', 'ignore', 'inherit'] });
   let child = start();
-  const killed = async (): Promise<void> => {
-    const gone = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGKILL');
+  const left: ChildProcess[] = [];
+  const killed = async (one = child): Promise<void> => {
+    if (one.exitCode !== null || one.signalCode !== null) return;
+    const gone = new Promise((resolve) => one.once('exit', resolve));
+    one.kill('SIGKILL');
     await gone;
   };
   const crew: Crew = {
@@ -306,8 +419,15 @@ async function startCrew(config: Config): Promise<Crew> {
       crew.kills += 1;
       child = start();
     },
+    freeze: () => void child.kill('SIGSTOP'),
+    successor() {
+      const before = child;
+      left.push(before);
+      child = start();
+      return before;
+    },
     async stop() {
-      await killed();
+      for (const one of [child, ...left]) await killed(one);
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -41,6 +41,110 @@ describe('pairs of a transaction', () => {
     );
   });
 
+  describe('updates that print nothing new', () => {
+    /** What the row event shows, and what the log row does; null: there is none. */
+    const kinds = {
+      new: ['different', 'new'],
+      // SQL NULL became the JSON value null: the bytes differ, and the text is the same.
+      stored: ['same', 'same'],
+      nothing: [null, 'same'],
+      unsureAndNew: ['unknown', 'new'],
+      unsureAndSame: ['unknown', 'same'],
+      escaped: ['different', null],
+    } as const;
+    type Kind = keyof typeof kinds;
+    const update = (...of: Kind[]) => fc.record({ key: fc.constantFrom('a', 'b'), kind: fc.constantFrom(...of) });
+
+    /** Each road tells of the updates in their order; how the two meet is random. */
+    function fed(updates: readonly { key: string; kind: Kind }[], eventNext: readonly boolean[]): TablePairs {
+      const pairs = new TablePairs();
+      const events = updates.flatMap(({ key, kind }) => (kinds[kind][0] === null ? [] : [{ key, of: kinds[kind][0] }]));
+      const logs = updates.flatMap(({ key, kind }) => (kinds[kind][1] === null ? [] : [{ key, of: kinds[kind][1] }]));
+      for (let i = 0; events.length > 0 || logs.length > 0; i++) {
+        const event = logs.length === 0 || eventNext[i % eventNext.length] === true ? events.shift() : undefined;
+        if (event !== undefined) {
+          if (event.of === 'different') pairs.changed('u', event.key);
+          else pairs.changedAlike(event.key, event.of);
+          continue;
+        }
+        const log = logs.shift();
+        if (log?.of === 'new') pairs.logged('u', log.key);
+        else if (log !== undefined) pairs.loggedAlike(log.key);
+      }
+      return pairs;
+    }
+    const meeting = fc.array(fc.boolean(), { minLength: 1 });
+
+    it('are no news, with a row event and without', () => {
+      const any = update('new', 'stored', 'nothing', 'unsureAndNew', 'unsureAndSame');
+      fc.assert(
+        fc.property(fc.array(any, { maxLength: 12 }), meeting, (updates, eventNext) => {
+          expect(fed(updates, eventNext).unpaired()).toBeNull();
+        }),
+        { numRuns: 2_000 },
+      );
+    });
+
+    it('hide nothing that escaped beside them', () => {
+      fc.assert(
+        fc.property(
+          fc.array(update('new', 'stored', 'nothing', 'escaped'), { maxLength: 12 }),
+          meeting,
+          (updates, eventNext) => {
+            const escaped = new Set(updates.filter(({ kind }) => kind === 'escaped').map(({ key }) => key));
+            expect(new Set(fed(updates, eventNext).unpaired()?.escaped)).toEqual(escaped);
+          },
+        ),
+        { numRuns: 2_000 },
+      );
+    });
+
+    it('are told from changes that were logged and did not happen', () => {
+      const pairs = new TablePairs();
+      pairs.changedAlike('a', 'same');
+      pairs.logged('u', 'a');
+      pairs.loggedAlike('a');
+      expect(pairs.unpaired()).toEqual({ escaped: [], unfounded: ['a'], wholeTable: false });
+    });
+
+    it('are counted where keys cannot be read, or are too many', () => {
+      const unreadable = new TablePairs();
+      unreadable.changedAlike(null, 'same');
+      unreadable.loggedAlike('a');
+      unreadable.changedAlike(null, 'unknown');
+      unreadable.logged('d', 'a');
+      unreadable.logged('c', 'b');
+      expect(unreadable.unpaired()).toBeNull();
+      const many = new TablePairs();
+      for (let i = 0; i < 250_000; i++) many.loggedAlike(String(i));
+      for (let i = 0; i < 250_000; i++) many.changedAlike(String(i), i % 2 === 0 ? 'same' : 'unknown');
+      expect(many.unpaired()).toBeNull();
+    });
+
+    it('wait for nothing: many of them are not counted as many that wait', () => {
+      const pairs = new TablePairs();
+      for (let i = 0; i < 250_000; i++) {
+        pairs.changedAlike(String(i), 'unknown');
+        pairs.logged('u', String(i));
+        pairs.loggedAlike(String(i));
+        pairs.changedAlike(String(i), 'same');
+      }
+      pairs.changed('d', '7');
+      expect(pairs.unpaired()).toEqual({ escaped: ['7'], unfounded: [], wholeTable: false });
+    });
+  });
+
+  it('counts a covered key as covered, too', () => {
+    const pairs = new TablePairs();
+    pairs.changed('c', 'large');
+    pairs.covers('large');
+    for (let i = 0; i < 250_000; i++) pairs.changed('c', String(i));
+    for (let i = 0; i < 250_000; i++) pairs.logged('c', String(i));
+    pairs.changed('d', 'large too');
+    pairs.covers('large too');
+    expect(pairs.unpaired()).toBeNull();
+  });
+
   it('takes a key as covered when capture reads the row again', () => {
     const pairs = new TablePairs();
     pairs.changed('u', 'a');
