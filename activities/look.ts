@@ -8,6 +8,7 @@ import type { PipelineIdentity } from '../core/pipelineIdentity.js';
 import type { OpenProblem, PipelineStatus } from '../core/status.js';
 import { ingestId, snapshotId, streamId, streamsOf } from '../core/workflowNames.js';
 import { problemOf, warning } from '../core/problem.js';
+import { Forgetting } from '../stages/forgetting.js';
 import { observe, type ObserveDeps } from '../stages/observe.js';
 import type { HeldTable } from '../stages/heldTables.js';
 import { prepareStores } from '../stages/tableForms.js';
@@ -32,6 +33,7 @@ const shownEscapes = 5;
 const loadsLookedAt = 100;
 
 export function lookActivities(deps: LookDeps): Pick<ControlActivities, 'look' | 'running'> {
+  const forgetting = new Forgetting(deps.mysql);
   return {
     look: (request) =>
       failingCleanly(async () => {
@@ -39,7 +41,7 @@ export function lookActivities(deps: LookDeps): Pick<ControlActivities, 'look' |
         const context = Context.current();
         const beating = setInterval(() => context.heartbeat(), 1_000);
         try {
-          return await look(deps, request);
+          return await look(deps, request, forgetting);
         } finally {
           clearInterval(beating);
         }
@@ -48,7 +50,7 @@ export function lookActivities(deps: LookDeps): Pick<ControlActivities, 'look' |
   };
 }
 
-async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
+async function look(deps: LookDeps, request: LookRequest, forgetting: Forgetting): Promise<Look> {
   const { scope, copying, paused, pausedTables } = request;
   const isPaused = (table: string): boolean => paused || pausedTables.includes(table);
   const { open, leftOut, held } = await settleTriggers(deps, isPaused);
@@ -58,6 +60,10 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
   }));
   const copies = copying.map((table) => ({ table, id: snapshotId(scope.pipeline, table) }));
   const loads = await loadsThatHold(deps);
+  const unforgotten = await forgetting.turn(Date.now()).then(
+    () => [],
+    (error: unknown) => [problemOf(error)],
+  );
   const [{ status, sample }, due, workflows] = await Promise.all([
     observe(deps, { since: request.since, paused, pausedTables, problems: leftOut }),
     readDueCopies(deps.mysql, request.limit + copying.length + pausedTables.length, heldReasons(deps.config)),
@@ -69,6 +75,7 @@ async function look(deps: LookDeps, request: LookRequest): Promise<Look> {
     status: shortened(status),
     problems: [
       ...open,
+      ...unforgotten,
       ...workflows.flatMap(({ problem }) => problem ?? []),
       ...loads.filter(({ id }) => !running.has(id)).map(unfinished),
     ].slice(0, shownProblems),

@@ -7,7 +7,7 @@ import type { PipelineStatus, Sample } from '../core/status.js';
 const shownBuckets = 4;
 
 export function publishMetrics(meter: MetricMeter, status: PipelineStatus, sample: Sample): void {
-  const { pipeline, capture, stores, tables, witness, problems } = status;
+  const { pipeline, capture, stores, tables, witness, sweep, drift, problems } = status;
   const tags = { pipeline };
   const gauge = (name: string, value: number, more: Readonly<Record<string, string>> = {}): void => {
     meter.createGauge(`lockstep_${name}`, 'float').set(value, { ...tags, ...more });
@@ -21,6 +21,15 @@ export function publishMetrics(meter: MetricMeter, status: PipelineStatus, sampl
   if (witness !== undefined) {
     gauge('witness_watching', witness.state === 'watching' ? 1 : 0);
     gauge('escapes_open', witness.escapes.filter(({ healedAt }) => healedAt === null).length);
+  }
+  if (drift !== undefined) {
+    gauge('drift_open', drift.open);
+    gauge('tables_drifting_too_much', drift.tooMuch.length);
+  }
+  if (sweep !== undefined && sweep.finishedAt !== null) {
+    gauge('sweep_drift', sweep.drift);
+    gauge('sweep_finished_seconds', Date.parse(sweep.finishedAt) / 1000);
+    gauge('sweep_complete', sweep.state === 'done' ? 1 : 0);
   }
   for (const { store, applied, eventsPerSecond, behind, lag, parkedKeys, state, verify } of stores) {
     gauge('applied_events', applied, { store });

@@ -17,7 +17,7 @@ export function statusText(status: PipelineStatus): string {
     storeTable(stores, at),
     captureLine(capture),
     witness === undefined ? '' : witnessText(witness),
-    sweepLine(status.sweep),
+    sweepLine(status),
     tableTable(tables, at),
     ...(problems.length === 0 ? [] : [`problems\n${problems.map(problemText).join('\n')}`]),
   ];
@@ -35,11 +35,11 @@ export function parkedText(parked: readonly ParkedSomewhere[]): string {
   return ['parked keys', ...lines, ...(more === 0 ? [] : [`  and ${more} more; --json lists them`])].join('\n');
 }
 
-function sweepLine(sweep: PipelineStatus['sweep']): string {
+function sweepLine({ sweep, drift }: PipelineStatus): string {
   if (sweep === undefined) return '';
   const when = sweep.finishedAt ?? sweep.startedAt;
   const state = { running: 'runs since', done: 'ended', ended: 'was broken off' }[sweep.state];
-  return `last sweep: ${state} ${when}, ${count(sweep.drift)} keys drifted; known to drift now: ${count(sweep.open)}`;
+  return `last sweep: ${state} ${when}, ${count(sweep.drift)} keys drifted; known to drift now: ${count(drift?.open ?? 0)}`;
 }
 
 /** One table's copy in a few words. */

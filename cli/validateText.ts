@@ -9,6 +9,7 @@ const shownKeys = 20;
 export function validateText(report: SweepReport): string {
   const parts = [
     tableLines(report.tables),
+    ...tooMuchLines(report.tables),
     ...(report.strangers.length === 0 ? [] : [strangerLines(report)]),
     ...(report.keys.length === 0 ? [] : [keyLines(report)]),
     lastLine(report),
@@ -30,6 +31,11 @@ function tableLines(tables: readonly TableReport[]): string {
     count(t.expired),
   ]);
   return tables.length === 0 ? 'no table was swept' : columns(header, rows, 2);
+}
+
+function tooMuchLines(tables: readonly TableReport[]): readonly string[] {
+  const names = tables.flatMap(({ table, tooMuch }) => (tooMuch === true ? [table] : []));
+  return names.length === 0 ? [] : [`too much drifts to be repaired unasked, so nothing was: ${names.join(', ')}`];
 }
 
 const leftOutText: Readonly<Record<LeftOutReason, string>> = {

@@ -92,7 +92,7 @@ export interface OpenProblem extends Problem {
   readonly store?: StoreName;
 }
 
-/** The newest sweep, and what is known to drift now. */
+/** The newest sweep. */
 export interface SweepStatus {
   readonly sweep: string;
   /** ISO times. */
@@ -101,8 +101,14 @@ export interface SweepStatus {
   readonly state: 'running' | 'done' | 'ended';
   /** Keys that it found to drift. */
   readonly drift: number;
-  /** Keys that are known to drift now, whoever found them. */
+}
+
+/** What is known to drift now, whoever found it. */
+export interface DriftStatus {
+  /** Keys, each counted in every store where it drifts. */
   readonly open: number;
+  /** Tables of which the last sweep found too much to repair it unasked. */
+  readonly tooMuch: readonly string[];
 }
 
 export interface PipelineStatus {
@@ -119,6 +125,8 @@ export interface PipelineStatus {
   readonly witness?: WitnessStatus;
   /** Absent before the first sweep. */
   readonly sweep?: SweepStatus;
+  /** Absent where MySQL does not tell. */
+  readonly drift?: DriftStatus;
   readonly problems: readonly OpenProblem[];
 }
 

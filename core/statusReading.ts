@@ -11,11 +11,11 @@ import type {
   Sample,
   StoreSample,
   StoreStatus,
-  SweepStatus,
   TableStage,
   TableStatus,
 } from './status.js';
 import type { ShardState, StoreName } from './store.js';
+import { driftProblems, sweptThrough, type SweepsReading } from './sweepsReading.js';
 import type { VerifiedShard } from './verified.js';
 import { verifiedThrough, verifyStatus } from './verifiedReading.js';
 import { causeTexts, type Escape, type WitnessStatus } from './witness.js';
@@ -62,7 +62,8 @@ export interface Reading {
   /** Everything that was committed before is in the log, as it was read; null where that cannot be told. */
   readonly publishedThrough: number | null;
   readonly witness?: WitnessStatus | null;
-  readonly sweep?: SweepStatus;
+  /** Absent where MySQL does not tell. */
+  readonly sweeps?: SweepsReading;
   /** What did not answer, and what others found. */
   readonly problems: readonly OpenProblem[];
 }
@@ -116,7 +117,8 @@ export function statusOf(reading: Reading, since: Sample | null, circumstances: 
         throughOf(store.store),
       ),
     })),
-    ...(reading.sweep === undefined ? {} : { sweep: reading.sweep }),
+    ...(reading.sweeps?.sweep ? { sweep: reading.sweeps.sweep } : {}),
+    ...(reading.sweeps === undefined ? {} : { drift: reading.sweeps.drift }),
     ...(reading.witness ? { witness: reading.witness } : {}),
     problems: [...reading.problems, ...ownProblems(reading, circumstances), ...witnessProblems(reading)],
   };
@@ -140,13 +142,20 @@ function tableStatus(table: TableReading, reading: Reading, circumstances: Circu
     verifiedThrough: Object.fromEntries(
       reading.stores.map(({ store }) => [
         store,
-        copy?.phase === 'done' ? throughOf(reading, store, table, topic) : null,
+        copy?.phase === 'done' ? throughOf(reading, store, table, topic, copy.startedAt) : null,
       ]),
     ),
   };
 }
 
-function throughOf(reading: Reading, store: StoreName, { table }: TableReading, topic: string): string | null {
+/** By verify, change by change, or by the last sweep: whichever is the later. What was swept before a copy began is void. */
+function throughOf(
+  reading: Reading,
+  store: StoreName,
+  { table }: TableReading,
+  topic: string,
+  copiedAt: number,
+): string | null {
   const { verified, publishedThrough, log } = reading;
   const ordinals = publishedThrough === null ? null : (log?.ordinals ?? null);
   const at = verifiedThrough(
@@ -155,7 +164,8 @@ function throughOf(reading: Reading, store: StoreName, { table }: TableReading, 
     table,
     topic,
   );
-  return at === null ? null : new Date(at).toISOString();
+  const latest = Math.max(at ?? 0, sweptThrough(reading.sweeps, store, table, copiedAt) ?? 0);
+  return latest === 0 ? null : new Date(latest).toISOString();
 }
 
 function milliseconds(time: string | null): number | null {
@@ -255,10 +265,7 @@ function lagStatus(older: StoreSample['lag'], newer: StoreSample['lag']): LagSta
 }
 
 function ownProblems(reading: Reading, { changeLogMaxBytes }: Circumstances): readonly OpenProblem[] {
-  const problems: OpenProblem[] = [];
-  if (reading.sweep !== undefined && reading.sweep.open > 0) {
-    problems.push(warning('LS-DRIFT-FOUND', `${reading.sweep.open} keys are known to drift`));
-  }
+  const problems: OpenProblem[] = [...driftProblems(reading.sweeps)];
   const parked = new Map<string, number>();
   for (const { table, parkedKeys } of reading.tables) if (parkedKeys > 0) parked.set(table, parkedKeys);
   for (const { parkedByTable } of reading.stores) {

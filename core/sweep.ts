@@ -65,6 +65,8 @@ export interface SweepResult {
   readonly repaired: number;
   /** Keys that drift still. */
   readonly left: number;
+  /** Tables of which more drifts than may be repaired unasked: nothing of them was. */
+  readonly tooMuch?: readonly string[];
 }
 
 export interface TableReport {
@@ -78,6 +80,8 @@ export interface TableReport {
   /** ISO time; null: it never was right as a whole. */
   readonly verifiedThrough: string | null;
   readonly leftOut?: LeftOutReason;
+  /** More of it drifts than may be repaired unasked: nothing of it was. */
+  readonly tooMuch?: true;
   readonly mongo?: DriftCounts;
   readonly redis?: DriftCounts;
 }

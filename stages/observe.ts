@@ -24,7 +24,7 @@ import type { Mysql } from '../stores/mysql/connection.js';
 import { readCopies } from '../stores/mysql/copies.js';
 import { readParkedKeys } from '../stores/mysql/parked.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
-import { sweepStatus } from './sweepReport.js';
+import { readSweeps } from './sweepStatus.js';
 import { readVerified } from '../stores/mysql/verified.js';
 import { readWitnessStatus } from '../stores/mysql/witnessState.js';
 
@@ -97,7 +97,7 @@ export async function observe(deps: ObserveDeps, options: ObserveOptions): Promi
   return { status: statusOf(reading, options.since, circumstances), sample: sampleOf(reading) };
 }
 
-const noMysql: Pick<Reading, 'tables' | 'backlog' | 'verified' | 'witness' | 'sweep'> = {
+const noMysql: Pick<Reading, 'tables' | 'backlog' | 'verified' | 'witness' | 'sweeps'> = {
   tables: [],
   witness: null,
   verified: [],
@@ -108,13 +108,13 @@ async function readMysql({ mysql }: ObserveDeps): Promise<typeof noMysql> {
   const { stateDatabase } = mysql.config;
   const captured = await readCapturedTables(mysql, stateDatabase);
   if (captured.length === 0) return noMysql;
-  const [copies, parked, backlog, verified, witness, sweep] = await Promise.all([
+  const [copies, parked, backlog, verified, witness, sweeps] = await Promise.all([
     readCopies(mysql, stateDatabase),
     readParkedKeys(mysql, stateDatabase),
     readBacklog(mysql, stateDatabase),
     readVerified(mysql, stateDatabase),
     readWitnessStatus(mysql, stateDatabase),
-    sweepStatus(mysql, stateDatabase),
+    readSweeps(mysql, stateDatabase),
   ]);
   const copyOf = new Map(copies.map((copy) => [copy.tableId, copy]));
   const parkedOf = new Map<number, number>();
@@ -133,7 +133,7 @@ async function readMysql({ mysql }: ObserveDeps): Promise<typeof noMysql> {
       parkedKeys: parkedOf.get(id) ?? 0,
     };
   });
-  return { tables, backlog, verified, witness, ...(sweep === null ? {} : { sweep }) };
+  return { tables, backlog, verified, witness, ...(sweeps === null ? {} : { sweeps }) };
 }
 
 /** A reader serves one fetch at a time, and one that was given up on may still be under way. */

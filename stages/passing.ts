@@ -8,7 +8,7 @@ import { LockstepError } from '../core/errors.js';
 import { hasPassed, type OffsetVector } from '../core/position.js';
 import type { Store, StoreName } from '../core/store.js';
 import type { Queries } from '../stores/mysql/connection.js';
-import { readMarkers } from '../stores/mysql/markers.js';
+import { readMarkers, readWaitingMarkers } from '../stores/mysql/markers.js';
 import { positionsIn, writeMarker } from './wait.js';
 
 export interface PassingDeps {
@@ -24,8 +24,8 @@ export interface PassingDeps {
 }
 
 interface Waiter {
-  /** True once it has what it waits for. */
-  readonly look: (round: Round) => boolean;
+  /** True once it has what it waits for; asked with the marker's id. */
+  readonly look: (round: Round, marker: string) => boolean;
   readonly fail: (error: unknown) => void;
 }
 
@@ -38,6 +38,8 @@ const pauseMs = { first: 3, most: 25 };
 const reconsiderAfterMs = 1_500;
 /** A store that does not answer may be back in a moment: a restart, an election. */
 const awayMs = 20_000;
+/** The change log may be long while capture is away: it is looked through seldom. */
+const searchEveryMs = 10_000;
 
 export class Stopped extends Error {
   override readonly name = 'Stopped';
@@ -49,6 +51,7 @@ export class Passing {
   readonly #passes = new Map<Waiter, StoreName>();
   readonly #awaySince = new Map<StoreName, number>();
   #running = false;
+  #searchAt = 0;
 
   constructor(deps: PassingDeps) {
     this.#deps = deps;
@@ -59,8 +62,8 @@ export class Passing {
     const id = await writeMarker(this.#deps);
     return new Promise((resolve, reject) => {
       this.#markers.set(id, {
-        look: ({ vectors }) => {
-          const vector = vectors.get(id);
+        look: ({ vectors }, marker) => {
+          const vector = vectors.get(marker);
           if (vector === undefined) return false;
           resolve(vector);
           return true;
@@ -118,6 +121,7 @@ export class Passing {
       if (moved) reconsiderAt = Date.now() + reconsiderAfterMs;
       else if (Date.now() > reconsiderAt) {
         await this.#deps.reconsider();
+        await this.#replaceLost();
         reconsiderAt = Date.now() + reconsiderAfterMs;
       }
       if (this.#markers.size + this.#passes.size > 0) await sleep(pause);
@@ -154,10 +158,29 @@ export class Passing {
     }
   }
 
+  /**
+   * A marker that is neither answered nor waiting was lost with the change log: truncated, restored, another server. One
+   * that is written later tells as much, so a false alarm does no harm.
+   */
+  async #replaceLost(): Promise<void> {
+    if (this.#markers.size === 0 || Date.now() < this.#searchAt) return;
+    this.#searchAt = Date.now() + searchEveryMs;
+    const { queries, stateDatabase } = this.#deps;
+    const ids = [...this.#markers.keys()];
+    const waiting = await readWaitingMarkers(queries, stateDatabase, ids);
+    const answered = await readMarkers(queries, stateDatabase, ids);
+    for (const id of ids) {
+      const waiter = this.#markers.get(id);
+      if (waiter === undefined || waiting.has(id) || answered.has(id)) continue;
+      this.#markers.set(await writeMarker(this.#deps), waiter);
+      this.#markers.delete(id);
+    }
+  }
+
   #tell(round: Round): boolean {
     let moved = false;
-    for (const [id, waiter] of this.#markers) if (waiter.look(round)) moved = this.#markers.delete(id);
-    for (const waiter of this.#passes.keys()) if (waiter.look(round)) moved = this.#passes.delete(waiter);
+    for (const [id, waiter] of this.#markers) if (waiter.look(round, id)) moved = this.#markers.delete(id);
+    for (const waiter of this.#passes.keys()) if (waiter.look(round, '')) moved = this.#passes.delete(waiter);
     return moved;
   }
 }

@@ -51,7 +51,8 @@ export interface SweepBegun {
 
 /** A sweep that was broken off longer ago says little of today. */
 const takeUpWithinMs = 24 * 3_600_000;
-const keepDays = 90;
+/** Deletes before a sweep, which adds more than others. */
+const forgottenAtOnce = 500;
 
 /** Throws LS-TABLE-UNKNOWN for a table in scope that is not captured. */
 export async function beginSweep(deps: SweepDeps, asked: SweepAsked, now: number): Promise<SweepBegun> {
@@ -62,7 +63,9 @@ export async function beginSweep(deps: SweepDeps, asked: SweepAsked, now: number
   const unknown = (scope.tables ?? []).filter((table) => !captured.some(({ name }) => name === table));
   if (unknown.length > 0) throw new LockstepError('LS-TABLE-UNKNOWN', `not captured: ${unknown.join(', ')}`);
   const sweep = await takenUp(mysql, stateDatabase, asked, now);
-  if ((await readSweep(mysql, stateDatabase, sweep)) === null) await forgetOldResults(mysql, stateDatabase, keepDays);
+  if ((await readSweep(mysql, stateDatabase, sweep)) === null) {
+    await forgetOldResults(mysql, stateDatabase, forgottenAtOnce);
+  }
   const copies = new Map((await readCopies(mysql, stateDatabase)).map((copy) => [copy.tableId, copy]));
   const { paused, pausedTables } = await deps.circumstances();
   const inScope = captured.filter(({ name }) => scope.tables === null || scope.tables.includes(name));
@@ -158,6 +161,8 @@ export async function finishSweep(
     if (table.state !== 'due') continue;
     await mysql.transaction(async (queries) => {
       const locked = await lockSweepTable(queries, stateDatabase, sweep, table.name);
+      // Somebody who was taken for dead has come back, or this is the second time.
+      if (locked !== null && locked.state !== 'due') return;
       if (locked === null || (await unfinishedChunks(queries, stateDatabase, sweep, table.name)) > 0) {
         throw new LockstepError('LS-INTERNAL', `sweep ${sweep} was to be finished before ${table.name} was through`);
       }
@@ -183,7 +188,7 @@ async function closeTable(
   const counts = await countSweepDrift(queries, stateDatabase, sweep);
   for (const store of stores) {
     const found = counts.find((entry) => entry.table === table.name && entry.store === store);
-    await healUnseen(queries, stateDatabase, { table: table.name, store, sweep, beganAt: table.beganAt ?? 0 });
+    await healUnseen(queries, stateDatabase, { table: table.name, store, beganAt: table.beganAt ?? 0 });
     if (table.marker === null || table.beganAt === null) continue;
     await recordSwept(queries, stateDatabase, {
       name: table.name,

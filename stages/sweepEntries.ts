@@ -8,13 +8,15 @@ import type { Entry, StoreName } from '../core/store.js';
 import { noCounts, type ChunkCounts } from '../core/sweep.js';
 import { targetOf } from '../core/target.js';
 import { codeOf } from '../core/errors.js';
+import type { Queries } from '../stores/mysql/connection.js';
 import { readTables } from '../stores/mysql/definitions.js';
-import { recordDrift } from '../stores/mysql/drift.js';
-import { dropChunks, finishChunk, readChunk } from '../stores/mysql/sweepChunks.js';
-import { leaveTableOut, readSweepTables } from '../stores/mysql/sweepTables.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { asMysqlPrints, lookUpKeys } from '../stores/mysql/keyLookup.js';
 import { readKnownTables, type KnownTable } from '../stores/mysql/state.js';
+import { dropChunks, finishChunk, readChunk } from '../stores/mysql/sweepChunks.js';
+import { recordSweepDrift } from '../stores/mysql/sweepDrift.js';
+import { lockSweep } from '../stores/mysql/sweeps.js';
+import { leaveTableOut, readSweepTables } from '../stores/mysql/sweepTables.js';
 import { withCauses } from './driftEvidence.js';
 import { parkedAmong } from './parkedAmong.js';
 import { Stopped } from './passing.js';
@@ -85,10 +87,26 @@ async function sweepPart(context: SweepContext, chunk: EntriesChunk, current: Se
   const found = await lookUp(context, chunk, known, entries, current);
   stopIfAborted(context);
   await mysql.transaction(async (queries) => {
-    await recordDrift(queries, stateDatabase, found.drift, { by: 'sweep', sweep });
+    if (!(await isStillDue(queries, stateDatabase, chunk, before?.upTo ?? null))) return;
+    await recordSweepDrift(queries, stateDatabase, sweep, found.drift);
     await finishChunk(queries, stateDatabase, sweep, { ...place, number, counts: found.counts, upTo: next });
   });
   return { kind: 'swept', drift: found.drift.length, last: next === null };
+}
+
+/** As for chunks of rows: what a worker that hung brings is nobody's any more. */
+async function isStillDue(
+  queries: Queries,
+  stateDatabase: string,
+  { sweep, store: pass, number }: EntriesChunk,
+  after: string | null,
+): Promise<boolean> {
+  if ((await lockSweep(queries, stateDatabase, sweep)) !== 'running') return false;
+  const place = { name: everyName, pass };
+  if ((await readChunk(queries, stateDatabase, sweep, { ...place, number })) !== null) return false;
+  if (number === 0) return true;
+  const before = await readChunk(queries, stateDatabase, sweep, { ...place, number: number - 1 });
+  return before !== null && before.upTo === after;
 }
 
 interface Owned {

@@ -7,10 +7,18 @@ import type { KeyText } from '../core/drift.js';
 import type { StoreName } from '../core/store.js';
 import type { RepairLimits } from '../core/sweep.js';
 import { backlogSpan } from '../stores/mysql/backlog.js';
-import { healDrift, type RecordedDrift } from '../stores/mysql/drift.js';
+import type { RecordedDrift } from '../stores/mysql/drift.js';
 import { countRepairs, recordRepairs } from '../stores/mysql/repairs.js';
 import { readFinishedChunks } from '../stores/mysql/sweepChunks.js';
-import { countSweepDrift, readSweepDrift } from '../stores/mysql/sweepDrift.js';
+import {
+  countSweepDrift,
+  countUnmended,
+  healLookedAt,
+  readClock,
+  readSweepDrift,
+  seeAgain,
+} from '../stores/mysql/sweepDrift.js';
+import { markTooMuch } from '../stores/mysql/sweepTables.js';
 import { readKnownTables } from '../stores/mysql/state.js';
 import { scanLog } from './logScan.js';
 import { repairKeys } from './repair.js';
@@ -66,6 +74,7 @@ export async function repairSweep(deps: SweepDeps, asked: RepairAsked, run: Swee
 async function repairDue(context: SweepContext, { sweep, limits }: RepairAsked): Promise<RepairOutcome> {
   const { mysql, stateDatabase } = context;
   const tooMuch = limits === null ? [] : await tablesOver(context, sweep, limits.maxShare);
+  await markTooMuch(mysql, stateDatabase, sweep, tooMuch);
   const left = limits === null ? atOnce : limits.perMinute - (await countRepairs(mysql, stateDatabase, 60));
   let [keys, skipped, afterId] = [0, 0, 0];
   while (keys < Math.min(left, atOnce)) {
@@ -147,7 +156,14 @@ async function untilCaptureKeepsUp(context: SweepContext): Promise<void> {
 }
 
 export type RecheckOutcome =
-  { readonly kind: 'rechecked'; readonly healed: number; readonly left: number } | { readonly kind: 'stopped' };
+  | {
+      readonly kind: 'rechecked';
+      /** Of all that the sweep found: right now. */
+      readonly healed: number;
+      /** Logged again and wrong still: their repair is due once more. */
+      readonly left: number;
+    }
+  | { readonly kind: 'stopped' };
 
 /** Every repaired key is looked at again, like one that a sweep found to differ. Safe to repeat. */
 export async function recheckSweep(deps: SweepDeps, asked: RepairAsked, run: SweepRun): Promise<RecheckOutcome> {
@@ -164,30 +180,29 @@ export async function recheckSweep(deps: SweepDeps, asked: RepairAsked, run: Swe
 
 async function recheck(context: SweepContext, sweep: string, current: Set<string>): Promise<RecheckOutcome> {
   const { mysql, stateDatabase } = context;
-  let [healed, left, afterId] = [0, 0, 0];
+  let afterId = 0;
   for (;;) {
+    // What is found to drift still leaves this list: its repair is due again.
     const repaired = await readSweepDrift(mysql, stateDatabase, sweep, { repaired: true, afterId, limit: 2_000 });
     const last = repaired.at(-1);
-    if (last === undefined) return { kind: 'rechecked', healed, left };
+    if (last === undefined) break;
     afterId = last.id;
     for (const [table, entries] of byTable(repaired)) {
       stopIfAborted(context);
       current.add(table);
+      const lookedAt = await readClock(mysql);
       const still = await stillDrifting(context, table, entries);
       current.delete(table);
-      for (const store of new Set(entries.map((entry) => entry.store))) {
-        const right = entries.filter((entry) => entry.store === store && !still.has(`${store} ${entry.key}`));
-        healed += await healDrift(
-          mysql,
-          stateDatabase,
-          table,
-          store,
-          right.map(({ key }) => key),
-        );
-      }
-      left += still.size;
+      const idsOf = (drifts: boolean): number[] =>
+        entries.flatMap(({ id, store, key }) => (still.has(`${store} ${key}`) === drifts ? [id] : []));
+      await healLookedAt(mysql, stateDatabase, idsOf(false), lookedAt);
+      await seeAgain(mysql, stateDatabase, idsOf(true));
     }
   }
+  // Counted in MySQL, not along the way: whoever takes this up after a kill counts the same.
+  const found = await countSweepDrift(mysql, stateDatabase, sweep);
+  const left = await countUnmended(mysql, stateDatabase, sweep);
+  return { kind: 'rechecked', healed: found.reduce((sum, one) => sum + one.healed, 0), left };
 }
 
 /** `<store> <key>` of those that are not right; all of them where the table cannot be judged now. */

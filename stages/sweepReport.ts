@@ -3,14 +3,12 @@ import { driftIn, noDrift, type DriftCounts } from '../core/drift.js';
 import type { StoreName } from '../core/store.js';
 import { addChunk, noCounts, type ChunkCounts, type TableReport } from '../core/sweep.js';
 import type { Queries } from '../stores/mysql/connection.js';
-import type { SweepStatus } from '../core/status.js';
-import { countDrift, readDrift, type RecordedDrift } from '../stores/mysql/drift.js';
+import type { RecordedDrift } from '../stores/mysql/drift.js';
 import { readFinishedChunks } from '../stores/mysql/sweepChunks.js';
-import { countSweepDrift } from '../stores/mysql/sweepDrift.js';
+import { countSweepDrift, readFound } from '../stores/mysql/sweepDrift.js';
 import { readSweepTables } from '../stores/mysql/sweepTables.js';
-import { lastSweep, readSweep, type Sweep } from '../stores/mysql/sweeps.js';
+import { readSweep, type Sweep } from '../stores/mysql/sweeps.js';
 import { readSwept } from '../stores/mysql/swept.js';
-import { errorNumber } from '../stores/mysql/failure.js';
 
 export interface SweepReport {
   readonly sweep: string;
@@ -51,7 +49,7 @@ export async function sweepReport(queries: Queries, stateDatabase: string, id: s
     readFinishedChunks(queries, stateDatabase, id),
     countSweepDrift(queries, stateDatabase, id),
     readSwept(queries, stateDatabase),
-    readDrift(queries, stateDatabase, { sweep: id }, mostListed),
+    readFound(queries, stateDatabase, id, mostListed),
   ]);
   const passes = new Map<string, ChunkCounts>();
   const strangers = new Map<string, { store: StoreName; name: string; entries: number }>();
@@ -86,6 +84,7 @@ export async function sweepReport(queries: Queries, stateDatabase: string, id: s
       parked: pass.parked,
       expired: pass.expired,
       ...(table === undefined || table.reason === null ? {} : { leftOut: table.reason }),
+      ...(table?.tooMuch === true ? { tooMuch: true } : {}),
     };
   });
   const drift = counts.reduce((sum, one) => sum + driftIn(one.counts), 0);
@@ -119,25 +118,4 @@ function keyReport({ table, store, key, kind, cause, evidence, healedAt }: Recor
     repaired: healedAt !== null,
     ...(note === undefined ? {} : { note }),
   };
-}
-
-/** For `status`: the newest sweep and what is open. Null before the first sweep and the first drift. */
-export async function sweepStatus(queries: Queries, stateDatabase: string): Promise<SweepStatus | null> {
-  try {
-    const [sweep, open] = await Promise.all([lastSweep(queries, stateDatabase), countDrift(queries, stateDatabase)]);
-    if (sweep === null) return null;
-    const found = await countSweepDrift(queries, stateDatabase, sweep.id);
-    return {
-      sweep: sweep.id,
-      startedAt: new Date(sweep.startedAt).toISOString(),
-      finishedAt: sweep.finishedAt === null ? null : new Date(sweep.finishedAt).toISOString(),
-      state: sweep.state,
-      drift: found.reduce((sum, one) => sum + driftIn(one.counts), 0),
-      open: open.reduce((sum, one) => sum + one.count, 0),
-    };
-  } catch (error) {
-    // A state database of before sweeps: the next start brings it up to date.
-    if (errorNumber(error) === 1146) return null;
-    throw error;
-  }
 }

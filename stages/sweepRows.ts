@@ -6,14 +6,15 @@
 import type { KeyText } from '../core/drift.js';
 import type { StoreName } from '../core/store.js';
 import { addChunk, noCounts, type ChunkCounts, type LeftOutReason } from '../core/sweep.js';
+import type { Queries } from '../stores/mysql/connection.js';
 import { chunkEnd } from '../stores/mysql/copyRows.js';
-import { recordDrift } from '../stores/mysql/drift.js';
-import { cutChunk, finishChunk, readChunk } from '../stores/mysql/sweepChunks.js';
-import { beginTable, lockSweepTable } from '../stores/mysql/sweepTables.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { decodeBoundary, type Boundary } from '../stores/mysql/keyWalk.js';
 import { readRows, type RowsRead } from '../stores/mysql/readRows.js';
 import { readKnownTables } from '../stores/mysql/state.js';
+import { cutChunk, finishChunk, readChunk } from '../stores/mysql/sweepChunks.js';
+import { recordSweepDrift } from '../stores/mysql/sweepDrift.js';
+import { beginTable, lockSweepTable } from '../stores/mysql/sweepTables.js';
 import { withCauses } from './driftEvidence.js';
 import { parkedAmong } from './parkedAmong.js';
 import { Stopped } from './passing.js';
@@ -82,7 +83,8 @@ async function sweepChunk(context: SweepContext, chunk: RowsChunk): Promise<Chun
   stopIfAborted(context);
   const whole = { ...counts, expired: counts.expired + settled.expired, parked: parked.size };
   await mysql.transaction(async (queries) => {
-    await recordDrift(queries, stateDatabase, drift, { by: 'sweep', sweep: chunk.sweep });
+    if (!(await isStillDue(queries, context, table, chunk))) return;
+    await recordSweepDrift(queries, stateDatabase, chunk.sweep, drift);
     await finishChunk(queries, stateDatabase, chunk.sweep, {
       name: chunk.table,
       pass: 'rows',
@@ -128,6 +130,22 @@ async function claim(
       await cutChunk(queries, stateDatabase, sweep, state, more ? end : null);
     }
   });
+}
+
+/**
+ * Whether the chunk waits for this verdict, locked for the transaction. A worker that hung comes back with what it saw long
+ * ago: another one has finished the chunk, or the table was begun anew.
+ */
+async function isStillDue(
+  queries: Queries,
+  { stateDatabase }: SweepContext,
+  { hash, copyRun }: SweptTable,
+  { sweep, table: name, number }: RowsChunk,
+): Promise<boolean> {
+  const state = await lockSweepTable(queries, stateDatabase, sweep, name);
+  if (state?.state !== 'due' || state.definition !== hash || state.copyRun !== copyRun) return false;
+  const chunk = await readChunk(queries, stateDatabase, sweep, { name, pass: 'rows', number });
+  return chunk !== null && chunk.counts === null;
 }
 
 function asBoundary(text: string | null): Boundary | null {

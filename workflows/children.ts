@@ -15,7 +15,7 @@ import { apply } from './apply.js';
 import { capture } from './capture.js';
 import { drainSignal, steerSignal, type PipelineResult, type PipelineScope, type Steering } from './messages.js';
 import { childOptions } from './options.js';
-import type { DueCopy } from './pipelineState.js';
+import type { DueCopy, PipelineState } from './pipelineState.js';
 import { snapshot } from './snapshot.js';
 import { verify } from './verify.js';
 import { witness } from './witness.js';
@@ -79,17 +79,18 @@ export async function steerStreams(scope: PipelineScope, steering: Steering): Pr
 const drainPollMs = 200;
 
 /**
- * Ends every stream and copy, and returns when they have ended. One whose queue no worker polls is named after
+ * Ends every sweep, copy and stream, and returns when they have ended. One whose queue no worker polls is named after
  * `patienceMs`; it has been told, and ends when a worker comes.
  */
 export async function drainAll(
   scope: PipelineScope,
-  copying: readonly string[],
+  { copying, sweeps = [] }: Pick<PipelineState, 'copying' | 'sweeps'>,
   running: (ids: readonly string[]) => Promise<readonly string[]>,
   patienceMs: number,
 ): Promise<PipelineResult> {
   const streams = streamsOf(scope).map((stream) => streamId(scope.pipeline, stream, scope.shards));
-  let left: readonly string[] = [...copying.map((table) => snapshotId(scope.pipeline, table)), ...streams];
+  const copies = Object.keys(copying).map((table) => snapshotId(scope.pipeline, table));
+  let left: readonly string[] = [...sweeps, ...copies, ...streams];
   for (const id of left) await tell(id, (workflow) => workflow.signal(drainSignal));
   // Rounds, not a clock: what a replay decides must stand in the history.
   for (let round = 0; ; round++) {

@@ -119,6 +119,12 @@ export interface CopyReport {
   readonly outcome: CopyOutcome | { readonly kind: 'failed'; readonly problem: OpenProblem };
 }
 
+/** A sweep begins or ends: whoever stops the pipeline ends what runs of them. */
+export interface SweepReport {
+  readonly workflowId: string;
+  readonly running: boolean;
+}
+
 /** What `status` and `start --wait` ask of a running pipeline; the rest they read from the data. */
 export interface PipelineView {
   readonly stage: PipelineStage;
@@ -155,11 +161,12 @@ export const stateQuery = defineQuery<PipelineView>('state');
 /** Something changed that a look would find: it is not put off until the next one. */
 export const lookSignal = defineSignal(lookSignalName);
 
-/** From streams and snapshots to their pipeline. */
+/** From streams, snapshots and sweeps to their pipeline. */
 export const streamReportSignal = defineSignal<[StreamReport]>('streamReport');
 export const copyReportSignal = defineSignal<[CopyReport]>('copyReport');
+export const sweepReportSignal = defineSignal<[SweepReport]>('sweepReport');
 
-/** From the pipeline to its streams and snapshots. */
+/** From the pipeline to its streams, snapshots and sweeps. */
 export const steerSignal = defineSignal<[Steering]>('steer');
 export const drainSignal = defineSignal('drain');
 

@@ -80,6 +80,7 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
   });
   setHandler(messages.lookSignal, () => void inbox.push({ kind: 'copies-wanted' }));
   setHandler(messages.streamReportSignal, (report) => void inbox.push({ kind: 'stream-reported', report }));
+  setHandler(messages.sweepReportSignal, (report) => void inbox.push({ kind: 'sweep-reported', report }));
   setHandler(messages.copyReportSignal, (report) => void inbox.push({ kind: 'copy-reported', report }));
 
   let cancelled: Error | undefined;
@@ -104,7 +105,7 @@ export async function pipeline(input: messages.PipelineInput): Promise<messages.
   return CancellationScope.nonCancellable(async () => {
     state = { ...state, phase: 'draining' };
     show();
-    result = await drainAll(scope, Object.keys(state.copying), running, drainPatienceMs);
+    result = await drainAll(scope, state, running, drainPatienceMs);
     await condition(allHandlersFinished);
     if (cancelled !== undefined) throw cancelled;
     return result;

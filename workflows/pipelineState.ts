@@ -5,7 +5,7 @@
  */
 import type { OpenProblem, PipelineStage, PipelineStatus, Sample } from '../core/status.js';
 import { streamsOf, type Stream } from '../core/workflowNames.js';
-import type { CopyReport, PipelineInput, PipelineView, Steering, StreamReport } from './messages.js';
+import type { CopyReport, PipelineInput, PipelineView, Steering, StreamReport, SweepReport } from './messages.js';
 
 /** `installing`: triggers and state tables. `running`: streams run, copies are made. `draining`: everything ends. */
 export type Phase = 'installing' | 'running' | 'draining';
@@ -14,6 +14,8 @@ export interface PipelineState extends Steering {
   readonly phase: Phase;
   /** Table → run of its copy, for every snapshot workflow that was started and has not reported. */
   readonly copying: Readonly<Record<string, string>>;
+  /** Workflow ids of sweeps that began and have not reported their end, the newest last. Absent in runs of before. */
+  readonly sweeps?: readonly string[];
   /** What is wrong, by its place: a stream, a copy, the look itself. */
   readonly troubles: Readonly<Record<string, OpenProblem>>;
   /** Readings of the last minute, oldest first. */
@@ -51,6 +53,7 @@ export type PipelineEvent =
   | { readonly kind: 'look-failed'; readonly problem: OpenProblem }
   | { readonly kind: 'stream-reported'; readonly report: StreamReport }
   | { readonly kind: 'copy-reported'; readonly report: CopyReport }
+  | { readonly kind: 'sweep-reported'; readonly report: SweepReport }
   /** Copies were requested durably, or tables changed. */
   | { readonly kind: 'copies-wanted' }
   | { readonly kind: 'pause'; readonly table?: string }
@@ -110,6 +113,8 @@ function whileInstalling(state: PipelineState, event: PipelineEvent, bounds: Bou
       return { state: { ...state, phase: 'draining' }, actions: [] };
     case 'stream-reported':
       return { state: withStreamReport(state, event.report), actions: [] };
+    case 'sweep-reported':
+      return { state: withSweepReport(state, event.report), actions: [] };
     // Left over from a pipeline that was terminated; the first look tells what is true.
     case 'copy-reported':
     case 'copies-wanted':
@@ -132,6 +137,8 @@ function whileRunning(state: PipelineState, event: PipelineEvent, bounds: Bounds
       return { state: withStreamReport(state, event.report), actions: event.report.copyNow ? [lookNow] : [] };
     case 'copy-reported':
       return afterCopy(state, event.report);
+    case 'sweep-reported':
+      return { state: withSweepReport(state, event.report), actions: [] };
     case 'pause': {
       const tables = Object.keys(state.copying).filter((table) => event.table === undefined || event.table === table);
       const drains = tables.map((table) => ({ kind: 'drain-copy', table }) as const);
@@ -153,6 +160,7 @@ function whileDraining(state: PipelineState, event: PipelineEvent): Step {
     case 'looked':
     case 'look-failed':
     case 'stream-reported':
+    case 'sweep-reported':
     case 'copies-wanted':
     case 'pause':
     case 'resume':
@@ -212,6 +220,14 @@ function withStreamReport(state: PipelineState, report: StreamReport): PipelineS
   return report.problem === null
     ? { ...state, troubles: without(state.troubles, place) }
     : withTrouble(state, place, report.problem);
+}
+
+/** One that was terminated never reports its end: the oldest are forgotten. */
+const mostSweeps = 50;
+
+function withSweepReport(state: PipelineState, { workflowId, running }: SweepReport): PipelineState {
+  const others = (state.sweeps ?? []).filter((id) => id !== workflowId);
+  return { ...state, sweeps: running ? [...others, workflowId].slice(-mostSweeps) : others };
 }
 
 function placeOf(stream: Stream): string {

@@ -6,7 +6,9 @@
 import {
   CancellationScope,
   condition,
+  ContinueAsNew,
   continueAsNew,
+  getExternalWorkflowHandle,
   isCancellation,
   proxyActivities,
   setCurrentDetails,
@@ -18,8 +20,9 @@ import {
 import type { SweepActivities, SweepRequest } from '../activities/contract.js';
 import type { StoreName } from '../core/store.js';
 import type { LeftOutReason, SweepResult } from '../core/sweep.js';
+import { pipelineId } from '../core/workflowNames.js';
 import { problemFrom } from './failure.js';
-import { drainSignal, scopeOf, type ValidateInput } from './messages.js';
+import { drainSignal, scopeOf, sweepReportSignal, type ValidateInput } from './messages.js';
 import { sweepOptions } from './options.js';
 import { nextChunk, planOf, sweptBy, type RowsPlan } from './sweepPlan.js';
 
@@ -30,6 +33,29 @@ const asidePauseMs = 3_000;
 const repairRounds = 3;
 
 export async function validate(input: ValidateInput): Promise<SweepResult> {
+  await report(true);
+  try {
+    const result = await sweep(input);
+    await report(false);
+    return result;
+  } catch (error) {
+    // The next run of it tells the same again.
+    if (!(error instanceof ContinueAsNew)) await CancellationScope.nonCancellable(() => report(false));
+    throw error;
+  }
+
+  /** Whoever stops the pipeline ends what runs of its sweeps. One that is not there has ended, and the first part tells. */
+  async function report(running: boolean): Promise<void> {
+    const { workflowId } = workflowInfo();
+    try {
+      await getExternalWorkflowHandle(pipelineId(input.pipeline)).signal(sweepReportSignal, { workflowId, running });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+    }
+  }
+}
+
+async function sweep(input: ValidateInput): Promise<SweepResult> {
   const acts = proxyActivities<SweepActivities>(sweepOptions(input.pipeline));
   const { tables, sweepStores: stores } = input;
   const scope = scopeOf(input);
@@ -47,9 +73,18 @@ export async function validate(input: ValidateInput): Promise<SweepResult> {
       const through = await Promise.all(stores.map((store) => entriesOf(store, begun.entries[store] ?? null)));
       if (through.includes(false)) await goOn();
       const { drift } = await acts.finishSweep(request);
-      const { repaired, left } = input.repair && drift > 0 ? await repair(drift) : { repaired: 0, left: drift };
-      show(`Done: ${drift} keys drifted, ${repaired} were repaired, ${left} are left.`);
-      return { sweep: begun.sweep, state: 'done' as const, drift, repaired, left };
+      const mended = input.repair && drift > 0 ? await repair(drift) : { repaired: 0, left: drift, tooMuch: [] };
+      const { repaired, left, tooMuch } = mended;
+      const held = tooMuch.length === 0 ? '' : ` Too much drifts to be repaired unasked: ${tooMuch.join(', ')}.`;
+      show(`Done: ${drift} keys drifted, ${repaired} were repaired, ${left} are left.${held}`);
+      return {
+        sweep: begun.sweep,
+        state: 'done' as const,
+        drift,
+        repaired,
+        left,
+        ...(tooMuch.length === 0 ? {} : { tooMuch }),
+      };
     });
   } catch (error) {
     if (isCancellation(error) && !drained) {
@@ -133,20 +168,21 @@ export async function validate(input: ValidateInput): Promise<SweepResult> {
     return false;
   }
 
-  async function repair(drift: number): Promise<{ readonly repaired: number; readonly left: number }> {
-    let repaired = 0;
+  async function repair(drift: number): Promise<Mended> {
+    let tooMuch: readonly string[] = [];
     for (let round = 1; ; round++) {
       for (;;) {
         const outcome = await acts.repairSweep({ ...request, limits: input.limits });
         if (outcome.kind === 'stopped') continue;
         show(`${outcome.keys} keys were logged again.`);
+        tooMuch = outcome.tooMuch;
         if (outcome.waitMs === null) break;
         if (outcome.waitMs > 0) await sleep(outcome.waitMs);
       }
       const checked = await acts.recheckSweep(request);
       if (checked.kind === 'stopped') continue;
-      repaired += checked.healed;
-      if (checked.left === 0 || round >= repairRounds) return { repaired, left: Math.max(0, drift - repaired) };
+      const { healed, left } = checked;
+      if (left === 0 || round >= repairRounds) return { repaired: healed, left: Math.max(0, drift - healed), tooMuch };
     }
   }
 
@@ -154,6 +190,13 @@ export async function validate(input: ValidateInput): Promise<SweepResult> {
     const { continueAsNewSuggested, historyLength } = workflowInfo();
     return continueAsNewSuggested || historyLength >= (input.maxHistoryEvents ?? Infinity);
   }
+}
+
+interface Mended {
+  readonly repaired: number;
+  readonly left: number;
+  /** Tables of which more drifts than may be repaired unasked. */
+  readonly tooMuch: readonly string[];
 }
 
 function show(line: string): void {

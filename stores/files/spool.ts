@@ -3,9 +3,13 @@
  * twice is one file, and an input that was cut off leaves none behind.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, utimes, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LockstepError } from '../../core/errors.js';
+
+const dayMs = 86_400_000;
+/** An input that nobody asked for in so long is not taken up again. */
+const keptMs = 30 * dayMs;
 
 /** Returns the file's path. `onRead`: bytes kept so far. */
 export async function spool(
@@ -25,9 +29,14 @@ export async function spool(
       await handle.close();
     }
     const path = join(folder, `${name}.spool`);
-    // The file that is there already keeps its time, by which a running ingest knows it.
-    if (await exists(path)) await rm(part);
-    else await rename(part, path);
+    const there = await stat(path).catch(() => null);
+    if (there === null) await rename(part, path);
+    else {
+      // It keeps the time of its content, by which a running ingest knows it; the other one says that it is asked for.
+      await utimes(path, new Date(), there.mtime);
+      await rm(part);
+    }
+    await forgetOld(folder, path, Date.now());
     return path;
   } catch (error) {
     // Whether the rest can be removed does not matter: what broke is told, and a part is never read.
@@ -52,11 +61,15 @@ async function copy(
   return hash.digest('hex').slice(0, 32);
 }
 
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+/** Old inputs, and parts that a killed command left behind. What cannot be removed is for the next call. */
+async function forgetOld(folder: string, kept: string, now: number): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    const limit = name.endsWith('.part') ? dayMs : name.endsWith('.spool') ? keptMs : Infinity;
+    const found = path === kept || limit === Infinity ? null : await stat(path).catch(() => null);
+    if (found === null || now - Math.max(found.atimeMs, found.mtimeMs) < limit) continue;
+    await rm(path, { force: true }).catch(() => undefined);
+  }
 }
 
 function spoolFailure(error: unknown, folder: string): LockstepError {

@@ -80,8 +80,6 @@ export interface DriftFilter {
   readonly table?: string;
   readonly store?: StoreName;
   readonly key?: KeyText;
-  /** Found, or found still, by this sweep. */
-  readonly sweep?: string;
   readonly open?: true;
   /** Only entries with a higher id: to walk them in order. */
   readonly afterId?: number;
@@ -94,12 +92,11 @@ export async function readDrift(
   filter: DriftFilter,
   limit: number,
 ): Promise<readonly RecordedDrift[]> {
-  const { table, store, key, sweep, open, afterId } = filter;
+  const { table, store, key, open, afterId } = filter;
   const conditions: readonly (readonly [string, string | number | Buffer])[] = [
     ...(table === undefined ? [] : [['name = ?', table] as const]),
     ...(store === undefined ? [] : [['store = ?', store] as const]),
     ...(key === undefined ? [] : [['key_hash = ?', hashOf(key)] as const]),
-    ...(sweep === undefined ? [] : [['sweep = ?', sweep] as const]),
     ...(open === undefined ? [] : [['open = ?', 1] as const]),
     ...(afterId === undefined ? [] : [['id > ?', afterId] as const]),
   ];

@@ -50,6 +50,20 @@ export async function readMarkers(
   return new Map(rows.map((row) => [asText(row[0]), decodeVector(asText(row[1]))]));
 }
 
+/** Those of the markers that stand in the change log: capture has not come to them. */
+export async function readWaitingMarkers(
+  queries: Queries,
+  stateDatabase: string,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set();
+  const rows = await queries.rows(
+    `SELECT \`key\` FROM ${quoteTable(stateDatabase, 'change_log')} WHERE op = 'm' AND \`key\` IN (?)`,
+    [ids],
+  );
+  return new Set(rows.map((row) => asText(row[0])));
+}
+
 export async function forgetOldMarkers(queries: Queries, stateDatabase: string, olderThanHours: number): Promise<void> {
   await queries.run(
     `DELETE FROM ${quoteTable(stateDatabase, 'markers')}

@@ -6,38 +6,40 @@ import { asText } from './cell.js';
 import type { Queries } from './connection.js';
 import { quoteTable } from './quote.js';
 
+/** For so long a result can be asked for. */
+export const keepDays = 90;
 /** Rows of one statement: milliseconds, and no lock is held for longer. */
 const atOnce = 2_000;
 
-/** Returns the rows that are gone. Safe to repeat, and to run in many processes at once. */
-export async function forgetOldResults(
-  queries: Queries,
-  stateDatabase: string,
-  days: number,
-  signal?: AbortSignal,
-): Promise<number> {
-  const before = 'CURRENT_TIMESTAMP(6) - INTERVAL ? DAY';
-  const forget = async (table: string, where: string, values: readonly (string | number)[]): Promise<number> => {
-    for (let gone = 0; ;) {
+/**
+ * Runs at most so many deletes. False: there may be more. Safe to repeat, and to run in many processes at once.
+ */
+export async function forgetOldResults(queries: Queries, stateDatabase: string, most: number): Promise<boolean> {
+  let left = most;
+  const before = `CURRENT_TIMESTAMP(6) - INTERVAL ${keepDays} DAY`;
+  const forget = async (table: string, where: string, values: readonly string[] = []): Promise<boolean> => {
+    while (left-- > 0) {
       const { affectedRows } = await queries.run(
         `DELETE FROM ${quoteTable(stateDatabase, table)} WHERE ${where} LIMIT ${atOnce}`,
         [...values],
       );
-      gone += affectedRows;
-      if (affectedRows < atOnce || signal?.aborted === true) return gone;
+      if (affectedRows < atOnce) return true;
     }
+    return false;
   };
-  let gone = 0;
   const old = await queries.rows(
-    `SELECT id FROM ${quoteTable(stateDatabase, 'sweeps')} WHERE started_at < ${before} ORDER BY started_at`,
-    [days],
+    `SELECT id FROM ${quoteTable(stateDatabase, 'sweeps')} WHERE started_at < ${before} ORDER BY started_at LIMIT ${most}`,
   );
   for (const [id] of old) {
-    // The sweep's own row goes last: one that was broken off in between is found again.
-    for (const table of ['sweep_chunks', 'sweep_tables']) gone += await forget(table, 'sweep = ?', [asText(id)]);
-    gone += await forget('sweeps', 'id = ?', [asText(id)]);
-    if (signal?.aborted === true) return gone;
+    for (const table of ['sweep_found', 'sweep_chunks', 'sweep_tables']) {
+      if (!(await forget(table, 'sweep = ?', [asText(id)]))) return false;
+    }
+    // Last: a sweep that was not wholly forgotten is found again.
+    if (!(await forget('sweeps', 'id = ?', [asText(id)]))) return false;
   }
-  gone += await forget('drift', `found_at < ${before} AND healed_at < ${before}`, [days, days]);
-  return gone + (await forget('repairs', `at < ${before}`, [days]));
+  return (
+    old.length < most &&
+    (await forget('drift', `found_at < ${before} AND healed_at < ${before}`)) &&
+    (await forget('repairs', `at < ${before}`))
+  );
 }

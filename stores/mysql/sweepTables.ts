@@ -6,6 +6,7 @@ import type { Queries } from './connection.js';
 import { decodeBoundary, type Boundary } from './keyWalk.js';
 import { quoteTable } from './quote.js';
 import { dropChunks } from './sweepChunks.js';
+import { forgetFound } from './sweepDrift.js';
 import { decodeVector, encodeVector } from './vector.js';
 
 export interface SweepTable {
@@ -21,6 +22,8 @@ export interface SweepTable {
   readonly cutAll: boolean;
   readonly marker: OffsetVector | null;
   readonly beganAt: number | null;
+  /** More of it drifted than may be repaired unasked. */
+  readonly tooMuch: boolean;
 }
 
 export type NewSweepTable = Pick<SweepTable, 'name' | 'reason' | 'definition' | 'copyRun' | 'rowsEstimated'>;
@@ -51,7 +54,7 @@ export async function insertSweepTables(
 }
 
 const tableColumns = `name, state, reason, definition, copy_run, rows_estimated, chunks, next_key, cut_all, marker,
-  CAST(UNIX_TIMESTAMP(began_at) * 1000 AS UNSIGNED)`;
+  CAST(UNIX_TIMESTAMP(began_at) * 1000 AS UNSIGNED), too_much`;
 
 export async function readSweepTables(
   queries: Queries,
@@ -101,17 +104,15 @@ export async function resetTable(
   sweep: string,
   table: Pick<SweepTable, 'name' | 'definition' | 'copyRun'>,
 ): Promise<void> {
-  await dropChunks(queries, stateDatabase, sweep, table.name, 'rows');
-  await queries.run(
-    `DELETE FROM ${quoteTable(stateDatabase, 'drift')} WHERE sweep = ? AND name = ? AND found_by = 'sweep' AND open = 1`,
-    [sweep, table.name],
-  );
+  // First, as whoever finishes a chunk: the row's lock puts them in an order.
   await queries.run(
     `UPDATE ${quoteTable(stateDatabase, 'sweep_tables')}
         SET state = 'due', reason = NULL, definition = ?, copy_run = ?, chunks = 0, next_key = NULL, cut_all = FALSE,
-            marker = NULL, began_at = NULL WHERE sweep = ? AND name = ?`,
+            marker = NULL, began_at = NULL, too_much = FALSE WHERE sweep = ? AND name = ?`,
     [table.definition === null ? null : Buffer.from(table.definition, 'hex'), table.copyRun, sweep, table.name],
   );
+  await dropChunks(queries, stateDatabase, sweep, table.name, 'rows');
+  await forgetFound(queries, stateDatabase, sweep, table.name);
 }
 
 export async function leaveTableOut(
@@ -134,6 +135,19 @@ export async function finishTable(queries: Queries, stateDatabase: string, sweep
   );
 }
 
+export async function markTooMuch(
+  queries: Queries,
+  stateDatabase: string,
+  sweep: string,
+  names: readonly string[],
+): Promise<void> {
+  if (names.length === 0) return;
+  await queries.run(
+    `UPDATE ${quoteTable(stateDatabase, 'sweep_tables')} SET too_much = TRUE WHERE sweep = ? AND name IN (?)`,
+    [sweep, names],
+  );
+}
+
 function asTable(row: Row): SweepTable {
   const next = asTextOrNull(row[7] ?? null);
   const marker = asTextOrNull(row[9] ?? null);
@@ -149,5 +163,6 @@ function asTable(row: Row): SweepTable {
     cutAll: asCount(row[8]) === 1,
     marker: marker === null ? null : decodeVector(marker),
     beganAt: asCountOrNull(row[10] ?? null),
+    tooMuch: asCount(row[11]) === 1,
   };
 }

@@ -53,6 +53,7 @@ export async function readSweep(queries: Queries, stateDatabase: string, id: str
   return rows[0] === undefined ? null : asSweep(rows[0]);
 }
 
+/** One that is done stays so, whoever wakes late. */
 export async function moveSweep(
   queries: Queries,
   stateDatabase: string,
@@ -61,7 +62,7 @@ export async function moveSweep(
 ): Promise<void> {
   await queries.run(
     `UPDATE ${quoteTable(stateDatabase, 'sweeps')}
-        SET state = ?, finished_at = IF(? = 'running', NULL, CURRENT_TIMESTAMP(6)) WHERE id = ?`,
+        SET state = ?, finished_at = IF(? = 'running', NULL, CURRENT_TIMESTAMP(6)) WHERE id = ? AND state <> 'done'`,
     [state, state, id],
   );
 }
@@ -75,4 +76,12 @@ function asSweep(row: Row): Sweep {
     startedAt: asCount(row[4]),
     finishedAt: asCountOrNull(row[5] ?? null),
   };
+}
+
+/** Its state, locked for the transaction; null: nobody knows of it. */
+export async function lockSweep(queries: Queries, stateDatabase: string, id: string): Promise<Sweep['state'] | null> {
+  const [row] = await queries.rows(`SELECT state FROM ${quoteTable(stateDatabase, 'sweeps')} WHERE id = ? FOR UPDATE`, [
+    id,
+  ]);
+  return row === undefined ? null : (asText(row[0]) as Sweep['state']);
 }

@@ -1,5 +1,5 @@
 /** Tables proposed for files, the order of several, the command's options, and the files around an ingest. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -174,6 +174,22 @@ test('standard input is one file for one content, and none when it breaks off', 
   await expect(spool(breaking(), kept, () => undefined)).rejects.toMatchObject({ code: 'LS-INGEST-SPOOL' });
   expect(await readdir(kept)).toHaveLength(1);
   await expect(spool(pieces('x'), '/dev/null/no', () => undefined)).rejects.toMatchObject({ code: 'LS-INGEST-SPOOL' });
+});
+
+test('inputs that nobody asked for in a month go with the next one, and whatever a killed command left', async () => {
+  const kept = join(folder, 'old-spool');
+  const old = await spool(pieces('old\n'), kept, () => undefined);
+  const asked = await spool(pieces('asked for again\n'), kept, () => undefined);
+  const part = join(kept, 'left.part');
+  await writeFile(part, 'half');
+  const [longAgo, days] = [new Date(Date.now() - 40 * 86_400_000), new Date(Date.now() - 2 * 86_400_000)];
+  for (const path of [old, asked]) await utimes(path, longAgo, longAgo);
+  await utimes(part, days, days);
+  // The same content again is the same file, with the time of its content.
+  expect(await spool(pieces('asked for again\n'), kept, () => undefined)).toBe(asked);
+  expect((await stat(asked)).mtimeMs).toBe(longAgo.getTime());
+  const next = await spool(pieces('new\n'), kept, () => undefined);
+  expect((await readdir(kept)).map((name) => join(kept, name)).toSorted()).toEqual([asked, next].toSorted());
 });
 
 test('rejected rows are JSON lines or CSV, whole or not at all', async () => {

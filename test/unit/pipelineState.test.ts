@@ -54,6 +54,7 @@ const events: { readonly [K in PipelineEvent['kind']]: Extract<PipelineEvent, { 
     kind: 'copy-reported',
     report: { table: 'a', run: '1', outcome: { kind: 'copied', rows: 1, orphans: 0 } },
   },
+  'sweep-reported': { kind: 'sweep-reported', report: { workflowId: 'lockstep/shop/validate', running: true } },
   'copies-wanted': { kind: 'copies-wanted' },
   pause: { kind: 'pause' },
   resume: { kind: 'resume' },
@@ -71,6 +72,7 @@ const expected: {
     'look-failed': ['installing', nothing],
     'stream-reported': ['installing', nothing],
     'copy-reported': ['installing', nothing],
+    'sweep-reported': ['installing', nothing],
     'copies-wanted': ['installing', nothing],
     pause: ['installing', nothing],
     resume: ['installing', nothing],
@@ -82,6 +84,7 @@ const expected: {
     'look-failed': ['running', nothing],
     'stream-reported': ['running', ['look-now']],
     'copy-reported': ['running', ['look-now']],
+    'sweep-reported': ['running', nothing],
     'copies-wanted': ['running', ['look-now']],
     pause: ['running', ['steer-streams', 'drain-copy']],
     resume: ['running', ['steer-streams', 'look-now']],
@@ -93,6 +96,7 @@ const expected: {
     'look-failed': ['draining', nothing],
     'stream-reported': ['draining', nothing],
     'copy-reported': ['draining', nothing],
+    'sweep-reported': ['draining', nothing],
     'copies-wanted': ['draining', nothing],
     pause: ['draining', nothing],
     resume: ['draining', nothing],
@@ -117,6 +121,25 @@ describe('every phase answers every event', () => {
       });
     }
   }
+});
+
+describe('sweeps', () => {
+  const report = (workflowId: string, running: boolean): PipelineEvent => ({
+    kind: 'sweep-reported',
+    report: { workflowId, running },
+  });
+
+  it('are known from their beginning to their end, each once', () => {
+    const told = [report('a', true), report('b', true), report('a', true), report('b', false)];
+    const { sweeps } = told.reduce((state, event) => step(state, event, bounds).state, at('running'));
+    expect(sweeps).toEqual(['a']);
+  });
+
+  it('that never tell their end are forgotten in time', () => {
+    const told = Array.from({ length: 80 }, (_, i) => report(`s${i}`, true));
+    const { sweeps } = told.reduce((state, event) => step(state, event, bounds).state, at('installing'));
+    expect([sweeps?.length, sweeps?.at(-1)]).toEqual([50, 's79']);
+  });
 });
 
 describe('after a look', () => {
