@@ -36,6 +36,11 @@ export function nextRate(rate: number, signs: Signs, settings: PaceSettings): nu
   return Math.max(Math.min(slowestRows, most), Math.min(most, wanted));
 }
 
+/** Rows of one chunk: half a second's work at the fastest, some seconds' beside traffic. It is what a kill costs. */
+export function chunkRows({ rowsPerSecond }: Pick<PaceSettings, 'rowsPerSecond'>): number {
+  return Math.max(1_000, Math.min(50_000, Math.round(rowsPerSecond / 2)));
+}
+
 /** Rows of one read: pieces of about a tenth of a second at most, so that streams in the same process are not held up. */
 export function batchRows(rate: number): number {
   return Math.max(50, Math.min(1_000, Math.round(rate / 20)));

@@ -31,6 +31,7 @@ import type { DemoReport } from './report.js';
 import { coloursFor, openScreen } from './screen.js';
 import type { Screen } from './screen.js';
 import { configFileIn, database, prepare } from './setup.js';
+import { validateAll } from './validate.js';
 import { count } from './view.js';
 import { endLeftovers, openWorkers } from './workers.js';
 import type { Workers } from './workers.js';
@@ -146,6 +147,7 @@ async function run({ config, screen, workers, stack, uri, signal }: Run): Promis
     }));
     const after = await look.sample();
     const proof = await step(screen, 'compare', async () => await prove(clients, screen));
+    const validated = await step(screen, 'validate', async () => await validateAll(config, clients.mysql, signal));
     return {
       tables: 7,
       rows: proof.rows,
@@ -162,6 +164,7 @@ async function run({ config, screen, workers, stack, uri, signal }: Run): Promis
       differences: proof.differences,
       examples: proof.examples,
       compareMs: proof.ms,
+      validated,
       workflowUrl: workflowUrl(stack, config),
     };
   });

@@ -26,12 +26,24 @@ export interface DemoReport {
   readonly differences: number;
   readonly examples: readonly string[];
   readonly compareMs: number;
+  /** What `lockstep validate` says of the same. */
+  readonly validated: {
+    readonly rows: number;
+    readonly drift: number;
+    readonly leftOut: readonly string[];
+    readonly ms: number;
+  };
   readonly workflowUrl: string;
 }
 
 export function isEqual(report: DemoReport): boolean {
   const { mysql, mongo, redis } = report.counted;
-  return report.differences === 0 && mysql === mongo && mysql === redis && mysql > 0;
+  return report.differences === 0 && mysql === mongo && mysql === redis && mysql > 0 && agrees(report);
+}
+
+/** The product's sweep has compared the same rows, all of them, and found what the comparison found: nothing. */
+function agrees({ validated, rows }: DemoReport): boolean {
+  return validated.drift === 0 && validated.leftOut.length === 0 && validated.rows === rows;
 }
 
 export function reportLines(report: DemoReport, c: Colours): string[] {
@@ -61,8 +73,17 @@ export function reportLines(report: DemoReport, c: Colours): string[] {
     `${label('differences')}${equal ? c.green('0') : c.red(String(report.differences))}  ${c.dim(
       `every row in both directions, in ${seconds(report.compareMs)}`,
     )}`,
+    `${label('validate')}${validateText(report, c)}`,
     ...report.examples.map((text) => `${label('')}${c.red(text)}`),
     `${label('workflow')}${c.cyan(report.workflowUrl)}`,
     '',
   ];
+}
+
+function validateText(report: DemoReport, c: Colours): string {
+  const { drift, rows, leftOut, ms } = report.validated;
+  const what = `${count(rows)} rows compared in full by lockstep validate, in ${seconds(ms)}`;
+  if (agrees(report)) return `${c.green('0')}  ${c.dim(`${what}: it agrees`)}`;
+  const left = leftOut.length === 0 ? '' : `, ${leftOut.join(', ')} left out`;
+  return `${c.red(String(drift))}  ${c.dim(`${what}${left}`)}`;
 }

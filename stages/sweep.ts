@@ -6,6 +6,7 @@ import { LockstepError } from '../core/errors.js';
 import { driftIn } from '../core/drift.js';
 import type { StoreName } from '../core/store.js';
 import type { AskedBy, LeftOutReason, SweepScope } from '../core/sweep.js';
+import { chunkRows } from '../core/sweepPace.js';
 import type { Queries } from '../stores/mysql/connection.js';
 import { readCopies, type Copy } from '../stores/mysql/copies.js';
 import { estimateRows } from '../stores/mysql/copyRows.js';
@@ -25,7 +26,6 @@ import { recordSwept } from '../stores/mysql/swept.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readCapturedTables, readDefinition, type CapturedTable } from '../stores/mysql/state.js';
 import { isUnderWay, whyAside, type SweepDeps } from './sweepContext.js';
-import { chunkRows } from './sweepRows.js';
 
 export interface SweepAsked {
   /** A fresh UUID; an unfinished sweep of the same scope is taken up instead. */
@@ -89,7 +89,7 @@ export async function beginSweep(deps: SweepDeps, asked: SweepAsked, now: number
   for (const { name, rowsEstimated, chunks, cutAll } of tables.toSorted((a, b) => a.rowsEstimated - b.rowsEstimated)) {
     const next = chunks === 0 ? 0 : await firstUnfinished(mysql, stateDatabase, sweep, name, chunks);
     const through = cutAll && next === chunks;
-    begun.push({ name, chunks: Math.max(1, Math.ceil(rowsEstimated / chunkRows)), next, through });
+    begun.push({ name, chunks: Math.max(1, Math.ceil(rowsEstimated / chunkRows(config.validate))), next, through });
   }
   const entries: Partial<Record<StoreName, number | null>> = {};
   for (const store of scope.stores) entries[store] = await nextPart(mysql, stateDatabase, sweep, store);

@@ -16,8 +16,9 @@ import { readKnownTables, type KnownTable } from '../stores/mysql/state.js';
 import { dropChunks, finishChunk, readChunk } from '../stores/mysql/sweepChunks.js';
 import { recordSweepDrift } from '../stores/mysql/sweepDrift.js';
 import { lockSweep } from '../stores/mysql/sweeps.js';
-import { leaveTableOut, readSweepTables } from '../stores/mysql/sweepTables.js';
+import { insertSweepTables, leaveTableOut, readSweepTables } from '../stores/mysql/sweepTables.js';
 import { withCauses } from './driftEvidence.js';
+import { keysThatStay } from './sweepDropped.js';
 import { parkedAmong } from './parkedAmong.js';
 import { Stopped } from './passing.js';
 import { settle } from './settle.js';
@@ -164,8 +165,7 @@ async function lookUp(
     context.beat();
     const owned = known.get(name);
     if (owned === undefined) strangers[name] = (strangers[name] ?? 0) + list.length;
-    else if (owned.dropped)
-      drift.push(...list.map(({ key }) => orphan(chunk.store, name, key, 'its table was dropped')));
+    else if (owned.dropped) drift.push(...(await ofDropped(context, chunk, owned, list)));
     else if (!left.has(name)) {
       current.add(name);
       try {
@@ -185,6 +185,27 @@ async function lookUp(
   }
   const counted = Object.keys(strangers).length === 0 ? {} : { strangers };
   return { drift, counts: { ...noCounts, rechecked, parked, ...counted } };
+}
+
+/** A table whose rows are just leaving the stores is left out by name. */
+async function ofDropped(
+  context: SweepContext,
+  { sweep, store: name }: EntriesChunk,
+  owned: Owned,
+  entries: readonly Entry[],
+): Promise<readonly Drift[]> {
+  const { mysql, stateDatabase, stores } = context;
+  const table = owned.table.name;
+  const [store] = stores;
+  const keys = entries.flatMap(({ isKey, key }) => (isKey ? [key] : []));
+  const stay = store === undefined ? null : await keysThatStay(context, store, owned, keys);
+  if (stay === null) {
+    const left = { name: table, reason: 'dropped', definition: null, copyRun: null, rowsEstimated: 0 } as const;
+    await insertSweepTables(mysql, stateDatabase, sweep, [left]);
+    return [];
+  }
+  const misfits = entries.flatMap(({ isKey, key }) => (isKey ? [] : [key]));
+  return [...stay, ...misfits].map((key) => orphan(name, table, key, 'its table was dropped'));
 }
 
 const tableGone = new Set([1054, 1146]);

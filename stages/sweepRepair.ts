@@ -57,6 +57,8 @@ export type RepairOutcome =
 /** Keys of one activity. */
 const atOnce = 5_000;
 const groupKeys = 500;
+/** The minute's repairs are made: how soon there may be room again. */
+const againMs = 10_000;
 /** So few keys may always be repaired, whatever share of a small table they are. */
 const fewKeys = 20;
 
@@ -77,21 +79,23 @@ async function repairDue(context: SweepContext, { sweep, limits }: RepairAsked):
   await markTooMuch(mysql, stateDatabase, sweep, tooMuch);
   const left = limits === null ? atOnce : limits.perMinute - (await countRepairs(mysql, stateDatabase, 60));
   let [keys, skipped, afterId] = [0, 0, 0];
-  while (keys < Math.min(left, atOnce)) {
+  for (;;) {
     stopIfAborted(context);
-    const limit = Math.min(groupKeys, Math.min(left, atOnce) - keys);
-    const due = await readSweepDrift(mysql, stateDatabase, sweep, { repaired: false, afterId, limit });
+    const allowed = Math.min(left, atOnce) - keys;
+    // Whether anything is due is asked first: nobody waits for leave to do nothing.
+    const limit = Math.max(1, Math.min(groupKeys, allowed));
+    const due = await readSweepDrift(mysql, stateDatabase, sweep, { repaired: false, afterId, limit, except: tooMuch });
     const last = due.at(-1);
     if (last === undefined) return { kind: 'repaired', keys, skipped, waitMs: null, tooMuch };
+    if (allowed <= 0) return { kind: 'repaired', keys, skipped, waitMs: limits === null ? 0 : againMs, tooMuch };
     afterId = last.id;
     await untilCaptureKeepsUp(context);
-    for (const [table, entries] of byTable(due.filter(({ table: name }) => !tooMuch.includes(name)))) {
+    for (const [table, entries] of byTable(due)) {
       const report = await repairTable(context, sweep, table, entries);
       keys += report.done;
       skipped += report.skipped;
     }
   }
-  return { kind: 'repaired', keys, skipped, waitMs: limits === null ? 0 : 10_000, tooMuch };
 }
 
 async function repairTable(
@@ -183,7 +187,11 @@ async function recheck(context: SweepContext, sweep: string, current: Set<string
   let afterId = 0;
   for (;;) {
     // What is found to drift still leaves this list: its repair is due again.
-    const repaired = await readSweepDrift(mysql, stateDatabase, sweep, { repaired: true, afterId, limit: 2_000 });
+    const repaired = await readSweepDrift(mysql, stateDatabase, sweep, {
+      repaired: true,
+      afterId,
+      limit: 2_000,
+    });
     const last = repaired.at(-1);
     if (last === undefined) break;
     afterId = last.id;

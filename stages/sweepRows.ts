@@ -5,6 +5,7 @@
  */
 import type { KeyText } from '../core/drift.js';
 import type { StoreName } from '../core/store.js';
+import { chunkRows } from '../core/sweepPace.js';
 import { addChunk, noCounts, type ChunkCounts, type LeftOutReason } from '../core/sweep.js';
 import type { Queries } from '../stores/mysql/connection.js';
 import { chunkEnd } from '../stores/mysql/copyRows.js';
@@ -46,8 +47,6 @@ export type ChunkOutcome =
   | { readonly kind: 'aside'; readonly reason: LeftOutReason }
   | { readonly kind: 'stopped' };
 
-/** Some seconds' work: what a kill costs. */
-export const chunkRows = 50_000;
 /** Batches that are on their way to a verdict at a time. */
 const inFlight = 4;
 /** A column, a table that is not there any more. */
@@ -124,7 +123,7 @@ async function claim(
       const chunk = await readChunk(queries, stateDatabase, sweep, { name, pass: 'rows', number });
       if (chunk !== null) return { after: asBoundary(chunk.after), upTo: asBoundary(chunk.upTo), counts: chunk.counts };
       if (state.cutAll) return null;
-      const end = await chunkEnd(queries, table.definition, state.next, chunkRows);
+      const end = await chunkEnd(queries, table.definition, state.next, chunkRows(context.config.validate));
       // The last one has no end: what is inserted behind it while it is read belongs to it.
       const more = end !== null && (await chunkEnd(queries, table.definition, end, 1)) !== null;
       await cutChunk(queries, stateDatabase, sweep, state, more ? end : null);

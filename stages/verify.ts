@@ -8,17 +8,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LockstepError } from '../core/errors.js';
 import type { VerifyOutcome } from '../core/outcome.js';
 import type { PartitionName, Positions } from '../core/position.js';
-import type { EventVerdict, ShardState, Sight } from '../core/store.js';
+import type { ShardState } from '../core/store.js';
 import type { Verified } from '../core/verified.js';
 import type { Reader } from '../stores/kafka/reader.js';
 import { shardOf } from './applyBegin.js';
 import { Definitions } from './applyDefinitions.js';
 import type { VerifyDeps } from './verifyDeps.js';
-import { differenceOf, driftOf, isWrong } from './verifyFinding.js';
-import { VerifyLog, keyName, type LoggedEvent, type Past } from './verifyLog.js';
+import { Doubts, heldMs, seenOf, type Seen } from './verifyDoubts.js';
+import { driftOf } from './verifyFinding.js';
+import { VerifyLog, type LoggedEvent } from './verifyLog.js';
+import { Markers } from './verifyMarkers.js';
 import { afterRound, isSampled, type Pace } from './verifyPace.js';
 import { Repairs } from './verifyRepairs.js';
-import { Suspects, type Suspect } from './verifySuspects.js';
+import type { Suspect, Suspects } from './verifySuspects.js';
 import { Through } from './verifyThrough.js';
 
 export type { VerifyDeps } from './verifyDeps.js';
@@ -39,13 +41,8 @@ const hangAfterMs = 45_000;
 const backoffMs = { first: 100, most: 1_000 };
 const window = { events: 4_000, bytes: 4 * 1024 * 1024 };
 const saveEveryMs = 2_000;
-const markerEveryMs = 5_000;
-const lostMarkerMs = 60_000;
 /** Keys in doubt that are kept, at about 200 bytes; the log is then read ahead until they are fewer. */
 const mostSuspects = 50_000;
-const settledAtOnce = 200;
-const againMs = 50;
-const heldMs = 1_000;
 
 /** Ends with an outcome, or throws what trying again cannot mend. Calling it again is always right. */
 export async function runVerify(
@@ -65,8 +62,6 @@ export async function runVerify(
   }
 }
 
-type Seen = Pick<Verified, 'epoch' | 'incarnation' | 'applied'>;
-
 class Run {
   readonly #deps: VerifyDeps;
   readonly #shard: number;
@@ -75,7 +70,9 @@ class Run {
   readonly #reader: Reader;
   readonly #definitionsReader: Reader;
   readonly #definitions: Definitions;
-  readonly #suspects = new Suspects();
+  readonly #doubts: Doubts;
+  readonly #suspects: Suspects;
+  readonly #markers: Markers;
   readonly #repairs: Repairs;
   #run = '';
   #begun = false;
@@ -89,8 +86,6 @@ class Run {
   /** Something is not saved yet. */
   #unsaved = false;
   #savedAt = 0;
-  #movedSinceMarker = true;
-  #markerAt = -Infinity;
   #aliveAt = performance.now();
   #backoff = backoffMs.first;
 
@@ -104,6 +99,17 @@ class Run {
     this.#definitions = new Definitions(this.#definitionsReader, deps.config, deps.wantDefinition);
     this.#log = new VerifyLog(this.#reader, this.#definitions, new Map());
     this.#repairs = new Repairs(deps);
+    this.#markers = new Markers(deps.ledger, this.#definitions);
+    this.#doubts = new Doubts({
+      store: deps.store,
+      shard: request.shard,
+      repairs: this.#repairs,
+      log: () => this.#log,
+      seen: () => this.#seen,
+      alive: () => void (this.#aliveAt = performance.now()),
+      unverified: (events) => void (this.#counts.unverified += events),
+    });
+    this.#suspects = this.#doubts.suspects;
   }
 
   beat(): void {
@@ -160,7 +166,8 @@ class Run {
       if (this.#suspects.size >= mostSuspects) this.#ahead ??= this.#log.fork();
       if (this.#ahead === null) await this.#verifyUpTo(this.#mine(state.positions));
       else await this.#readAhead(this.#ahead);
-      if (!(await this.#settle((this.#ahead ?? this.#log).cursors()))) return false;
+      const read = (this.#ahead ?? this.#log).cursors();
+      if (!(await this.#doubts.settle(read, this.#signal, (proven) => this.#report(proven)))) return false;
       if (this.#suspects.size < mostSuspects / 2) this.#ahead = null;
       await this.#moveThrough();
     }
@@ -199,13 +206,13 @@ class Run {
     this.#ahead = null;
     this.#suspects.clear();
     this.#through = new Through({ through: null, behind: {} });
-    this.#movedSinceMarker = true;
+    this.#markers.moved();
     this.#unsaved = true;
   }
 
   async #verifyUpTo(positions: Positions): Promise<void> {
     if (!this.#log.isBehind(positions)) return;
-    this.#movedSinceMarker = true;
+    this.#markers.moved();
     const meet = (name: string, { offset }: LoggedEvent): void => this.#suspects.meet(name, offset);
     const read = await this.#log.read(positions, window, meet, this.#signal);
     this.#unsaved = true;
@@ -215,45 +222,10 @@ class Run {
       .filter(([name, { seq }]) => isSampled(seq, sample) || this.#repairs.isOpen(name))
       .map(([, event]) => event);
     for (let at = 0; at < events.length; at += this.#deps.store.examineAtMost) {
-      await this.#examine(events.slice(at, at + this.#deps.store.examineAtMost));
+      await this.#doubts.examine(events.slice(at, at + this.#deps.store.examineAtMost));
       this.#aliveAt = performance.now();
     }
     this.#counts.events += read.events;
-  }
-
-  /** The first look: most keys hold what their event says. */
-  async #examine(events: readonly LoggedEvent[]): Promise<void> {
-    const sight = await this.#look(events);
-    for (const [i, event] of events.entries()) {
-      const seenAt = positionIn(sight, event.partition);
-      const found = sight?.found[i];
-      if (sight === null || found === undefined || seenAt <= event.offset) {
-        this.#doubt(event, event.offset + 1, againMs);
-        continue;
-      }
-      const verdict = this.#deps.store.judgeEvent(event, found, sight.at);
-      if (isWrong(verdict)) this.#doubt(event, seenAt, 0);
-      else this.#isNotWrong(event, verdict);
-    }
-  }
-
-  /** Null: the store is not what it was a moment ago; the next round finds out. */
-  async #look(events: readonly LoggedEvent[]): Promise<Sight | null> {
-    const sight = await this.#deps.store.examine(this.#shard, events);
-    if (sight.state === null || sight.state.epoch < this.#seen.epoch) return null;
-    return sight.state.progress.applied < this.#seen.applied ? null : sight;
-  }
-
-  #doubt({ partition, offset, ordinal, index, ...event }: LoggedEvent, seenAt: number, waitMs: number): void {
-    const notBefore = waitMs === 0 ? 0 : performance.now() + waitMs;
-    this.#suspects.doubt(keyName(event), { partition, offset, ordinal, index, seenAt, difference: null, notBefore });
-  }
-
-  /** A parked key keeps older content: it is left out, and named by status. */
-  #isNotWrong(event: LoggedEvent, verdict: EventVerdict): void {
-    const name = keyName(event);
-    this.#suspects.clearUp(name);
-    if (verdict.kind !== 'parked') this.#repairs.isRight(name);
   }
 
   /** More keys are in doubt than may be kept: the log ahead tells which of them have later events, read again in their turn. */
@@ -264,66 +236,6 @@ class Run {
       if ((await ahead.read(to, window, meet, this.#signal)).events === 0) return;
       this.#aliveAt = performance.now();
     }
-  }
-
-  /** What no later event explains is looked at a second time, and what stands then is drift. */
-  async #settle(cursors: Positions): Promise<boolean> {
-    while (!this.#signal.aborted) {
-      const standing = this.#suspects.standing(cursors, performance.now(), settledAtOnce);
-      if (standing.length === 0) return true;
-      const proven = standing.filter(([, { difference }]) => difference !== null);
-      if (proven.length > 0 && !(await this.#report(proven))) return false;
-      const seenOnce = standing.filter(([, { difference }]) => difference === null);
-      if (seenOnce.length > 0) await this.#lookAgain(seenOnce);
-      this.#aliveAt = performance.now();
-    }
-    return true;
-  }
-
-  async #lookAgain(seenOnce: readonly [string, Suspect][]): Promise<void> {
-    const pasts = await this.#pasts(seenOnce);
-    const known = seenOnce.filter(([name]) => pasts.has(name));
-    // The log does not hold the event any more.
-    for (const [name] of seenOnce) if (!pasts.has(name)) this.#suspects.clearUp(name);
-    this.#counts.unverified += seenOnce.length - known.length;
-    for (let at = 0; at < known.length; at += this.#deps.store.examineAtMost) {
-      const some = known.slice(at, at + this.#deps.store.examineAtMost);
-      const past = some.flatMap(([name]) => pasts.get(name) ?? []);
-      const sight = await this.#look(past.map(({ event }) => event));
-      for (const [i, [name, suspect]] of some.entries()) this.#weigh(name, suspect, past[i], sight, i);
-    }
-  }
-
-  #weigh(name: string, suspect: Suspect, past: Past | undefined, sight: Sight | null, i: number): void {
-    const seenAt = positionIn(sight, suspect.partition);
-    const found = sight?.found[i];
-    if (past === undefined || sight === null || found === undefined || seenAt <= suspect.offset) {
-      this.#suspects.doubt(name, { ...suspect, notBefore: performance.now() + againMs });
-      return;
-    }
-    const verdict = this.#deps.store.judgeEvent(past.event, found, sight.at);
-    if (!isWrong(verdict)) return this.#isNotWrong(past.event, verdict);
-    if (sight.deletesAhead && verdict.kind === 'missing') {
-      this.#suspects.doubt(name, { ...suspect, notBefore: performance.now() + heldMs });
-      return;
-    }
-    const difference = differenceOf(this.#deps.store, past, verdict, sight, found);
-    this.#suspects.doubt(name, { ...suspect, seenAt, difference });
-  }
-
-  async #pasts(suspects: readonly [string, Suspect][]): Promise<Map<string, Past>> {
-    const byPartition = new Map<PartitionName, Map<number, string>>();
-    for (const [name, { partition, offset }] of suspects) {
-      const keys = byPartition.get(partition) ?? new Map<number, string>();
-      byPartition.set(partition, keys.set(offset, name));
-    }
-    const pasts = new Map<string, Past>();
-    for (const [partition, keys] of byPartition) {
-      for (const [offset, past] of await this.#log.past(partition, keys, this.#signal)) {
-        pasts.set(keys.get(offset) ?? '', past);
-      }
-    }
-    return pasts;
   }
 
   /** A table that is being copied, or that the store lost, is looked at again when it is whole. */
@@ -358,30 +270,7 @@ class Run {
   }
 
   async #moveThrough(): Promise<void> {
-    const { ledger } = this.#deps;
-    const now = performance.now();
-    if (
-      this.#movedSinceMarker &&
-      now - this.#markerAt >= markerEveryMs &&
-      this.#through.oldestUnresolved() === undefined
-    ) {
-      const id = randomUUID();
-      this.#through.place({ id, at: await ledger.placeMarker(id) });
-      this.#movedSinceMarker = false;
-      this.#markerAt = now;
-    }
-    const open = this.#through.oldestUnresolved();
-    if (open !== undefined) {
-      const vector = await ledger.readMarker(open.id);
-      if (vector === null) {
-        if (now - this.#markerAt > lostMarkerMs) this.#through.drop(open.id);
-        return;
-      }
-      this.#through.resolve(open.id, vector);
-      if ([...vector.keys()].some((name) => !this.#definitions.topics().includes(topicOf(name)))) {
-        await this.#definitions.refresh();
-      }
-    }
+    if (!(await this.#markers.turn(this.#through))) return;
     const before = this.#through.through;
     this.#through.advance(
       this.#suspects.verified(this.#log.cursors()),
@@ -414,16 +303,4 @@ class Run {
     await sleep(this.#backoff, undefined, { signal: this.#signal }).catch(() => undefined);
     this.#backoff = Math.min(backoffMs.most, this.#backoff * 2);
   }
-}
-
-function seenOf(state: ShardState & { readonly epoch: number }): Seen {
-  return { epoch: state.epoch, incarnation: state.incarnation, applied: state.progress.applied };
-}
-
-function positionIn(sight: Sight | null, partition: PartitionName): number {
-  return sight?.state?.positions.get(partition)?.offset ?? 0;
-}
-
-function topicOf(name: PartitionName): string {
-  return name.slice(0, name.lastIndexOf('/'));
 }

@@ -4,6 +4,7 @@
  */
 import { BSON, Int32, Long, type Collection, type Db, type FindOptions } from 'mongodb';
 import type { Definition } from '../../core/definition.js';
+import { codeOf } from '../../core/errors.js';
 import type { Content, Expected, Held, RowVerdict, SourceRow, Target } from '../../core/store.js';
 import { bsonType, BsonWriter } from './bsonWriter.js';
 import { isTransient, serverCode } from './client.js';
@@ -28,9 +29,10 @@ export async function compareRows(
   const w = writers.pop() ?? new BsonWriter(512 * 1024);
   try {
     const expected = documentsOf(w, definition, rows);
-    const ids = expected.map((document) => idOf(document));
+    const ids = expected.flatMap((document) => (document === null ? [] : [idOf(document)]));
     const found = await findById(rawDocuments(db, target), ids);
     return expected.map((document) => {
+      if (document === null) return noDocument;
       const stored = found.get(firstElement(document).toString('latin1'));
       if (stored === undefined) return { kind: 'missing' };
       if (stored.equals(document)) return { kind: 'equal' };
@@ -45,16 +47,24 @@ export async function compareRows(
 const writers: BsonWriter[] = [];
 const keptBytes = 4 * 1024 * 1024;
 
-/** What the codec makes of the rows: views of one buffer. */
-function documentsOf(w: BsonWriter, definition: Definition, rows: readonly SourceRow[]): readonly Buffer[] {
+/** Its key was parked when it came: whatever is there is not what the row asks for. */
+const noDocument: RowVerdict = { kind: 'different', fields: ['(no document can be made of the row)'] };
+
+/** What the codec makes of the rows: views of one buffer. Null for a row that no document can hold. */
+function documentsOf(w: BsonWriter, definition: Definition, rows: readonly SourceRow[]): readonly (Buffer | null)[] {
   const shape = documentShape(definition);
   w.at = 0;
   const spans = rows.map(({ key, row }) => {
     const start = w.at;
-    writeDocument(w, shape, key, row);
+    try {
+      writeDocument(w, shape, key, row);
+    } catch (error) {
+      if (codeOf(error) !== 'LS-ROW-JSON' && codeOf(error) !== 'LS-TYPE-UNKNOWN') throw error;
+      w.at = start;
+    }
     return [start, w.at] as const;
   });
-  return spans.map(([start, end]) => w.bytes.subarray(start, end));
+  return spans.map(([start, end]) => (start === end ? null : w.bytes.subarray(start, end)));
 }
 
 /** The value of `_id` with its type. The element alone is read, whatever follows it; the usual types at once. */
@@ -158,7 +168,8 @@ export function verdict(definition: Definition, content: Content, { key, row }: 
   if (row === null) return { kind: 'extra' };
   if (content.kind !== 'bytes') return { kind: 'different', fields: [`(${content.kind})`] };
   const [document] = documentsOf(new BsonWriter(4096), definition, [{ key, row }]);
-  if (document === undefined || document.equals(content.bytes)) return { kind: 'equal' };
+  if (document === null || document === undefined) return noDocument;
+  if (document.equals(content.bytes)) return { kind: 'equal' };
   return { kind: 'different', fields: differentFields(document, content.bytes) };
 }
 

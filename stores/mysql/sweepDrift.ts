@@ -36,8 +36,8 @@ export async function forgetFound(
 ): Promise<void> {
   const drift = quoteTable(stateDatabase, 'drift');
   await queries.run(
-    `DELETE f FROM ${quoteTable(stateDatabase, 'sweep_found')} f JOIN ${drift} d ON d.id = f.drift
-      WHERE f.sweep = ? AND d.name = ?`,
+    `DELETE FROM ${quoteTable(stateDatabase, 'sweep_found')}
+      WHERE sweep = ? AND drift IN (SELECT id FROM ${drift} WHERE name = ?)`,
     [sweep, table],
   );
   await queries.run(`DELETE FROM ${drift} WHERE sweep = ? AND name = ? AND found_by = 'sweep' AND open = 1`, [
@@ -93,13 +93,21 @@ export async function readSweepDrift(
   queries: Queries,
   stateDatabase: string,
   sweep: string,
-  { repaired, afterId, limit }: { readonly repaired: boolean; readonly afterId: number; readonly limit: number },
+  of: {
+    readonly repaired: boolean;
+    readonly afterId: number;
+    readonly limit: number;
+    /** Tables that are passed over. */
+    readonly except?: readonly string[];
+  },
 ): Promise<readonly RecordedDrift[]> {
+  const { repaired, afterId, limit, except = [] } = of;
   const due = 'repaired_at IS NULL OR repaired_at < seen_at';
   const rows = await queries.rows(
     `SELECT ${driftColumns} FROM ${foundBy(stateDatabase)}
-      WHERE f.sweep = ? AND open = 1 AND ${repaired ? `NOT (${due})` : `(${due})`} AND id > ? ORDER BY id LIMIT ${limit}`,
-    [sweep, afterId],
+      WHERE f.sweep = ? AND open = 1 AND ${repaired ? `NOT (${due})` : `(${due})`} AND id > ?
+        ${except.length === 0 ? '' : 'AND name NOT IN (?)'} ORDER BY id LIMIT ${limit}`,
+    [sweep, afterId, ...(except.length === 0 ? [] : [except])],
   );
   return rows.map(asDrift);
 }

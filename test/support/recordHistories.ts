@@ -8,6 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { LockstepError } from '../../core/errors.js';
+import { noCounts } from '../../core/sweep.js';
 import { packageRoot } from '../../temporal-compose/place.js';
 import type { Stack } from '../../temporal-compose/stack.js';
 import { pauseUpdate, resumeUpdate, resyncUpdate, stateQuery, stopUpdate } from '../../workflows/messages.js';
@@ -121,6 +122,94 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       'verify-life': [`${id}/verify/mongo`],
       'verify-fenced': [`${id}/verify/redis`],
     };
+  },
+
+  /** A sweep that meets everything there is: a table set aside and taken again, a store that begins anew, drift, repairs. */
+  async swept(rig) {
+    let [rows, parts, repairs, looks] = [0, 0, 0, 0];
+    const { sweep } = rig.script;
+    const { sweepRows, sweepEntries } = sweep;
+    sweep.sweepRows = async (request, run) => {
+      rows += 1;
+      if (rows === 2) return { kind: 'aside', reason: 'copying' };
+      return request.number === 2 ? { kind: 'none' } : await sweepRows(request, run);
+    };
+    let taken = 0;
+    sweep.takeAgain = () => {
+      taken += 1;
+      return Promise.resolve(taken === 1 ? { kind: 'aside', reason: 'copying' } : { kind: 'again' });
+    };
+    sweep.sweepEntries = async (request, run) => {
+      parts += 1;
+      return parts === 1 ? { kind: 'again' } : await sweepEntries(request, run);
+    };
+    sweep.finishSweep = () => Promise.resolve({ drift: 5, leftOut: 0 });
+    sweep.repairSweep = () => {
+      repairs += 1;
+      const waitMs = repairs === 1 ? 100 : null;
+      return Promise.resolve({ kind: 'repaired', keys: 2, skipped: 0, waitMs, tooMuch: ['two'] });
+    };
+    sweep.recheckSweep = () => {
+      looks += 1;
+      return Promise.resolve({ kind: 'rechecked', healed: looks === 1 ? 2 : 4, left: looks === 1 ? 2 : 0 });
+    };
+    const pipeline = await rig.start();
+    await streaming(pipeline);
+    const limits = { perMinute: 2, maxShare: 0.05 };
+    const handle = await rig.sweep({ repair: true, limits, askedBy: 'schedule', parallel: 2 });
+    await handle.result();
+    await pipeline.executeUpdate(stopUpdate);
+    return { 'validate-life': [handle.workflowId], 'pipeline-swept': [`lockstep/${rig.name}`] };
+  },
+
+  /** A sweep whose pipeline is stopped under it. */
+  async sweepDrained(rig) {
+    rig.script.sweep.sweepRows = (_, run) => untilStopped(run);
+    const pipeline = await rig.start();
+    await streaming(pipeline);
+    const handle = await rig.sweep();
+    await until('sweeping', async () => (await handle.describe()).raw.pendingActivities?.length === 1);
+    await pipeline.executeUpdate(stopUpdate);
+    await handle.result();
+    return { 'validate-drained': [handle.workflowId], 'pipeline-sweep-drained': [`lockstep/${rig.name}`] };
+  },
+
+  /** Without a pipeline, and with a store that does not come back. */
+  async sweepEnded(rig) {
+    rig.script.sweep.sweepEntries = () =>
+      Promise.reject(new LockstepError('LS-MYSQL-PRIVILEGE', 'SELECT was taken away'));
+    const handle = await rig.sweep();
+    await handle.result();
+    return { 'validate-ended': [handle.workflowId] };
+  },
+
+  /** The run of a long sweep that continues as new, and the last one. */
+  async sweepContinued(rig) {
+    let done = 0;
+    rig.script.sweep.beginSweep = ({ sweep }) =>
+      Promise.resolve({
+        sweep,
+        tables: [{ name: 'one', chunks: 12, next: done, through: done === 12 }],
+        entries: { mongo: 0, redis: null },
+      });
+    rig.script.sweep.sweepRows = ({ number }) => {
+      done = number + 1;
+      return Promise.resolve({ kind: 'swept', counts: { ...noCounts, rows: 10 }, drift: 0, last: number === 11 });
+    };
+    const handle = await rig.sweep({ maxHistoryEvents: 60 });
+    const first = (await handle.describe()).runId;
+    await handle.result();
+    return { 'validate-continues': [handle.workflowId, first], 'validate-continued': [handle.workflowId] };
+  },
+
+  /** A sweep that is cancelled in the Temporal UI. */
+  async sweepCancelled(rig) {
+    rig.script.sweep.sweepRows = (_, run) => untilStopped(run);
+    const handle = await rig.sweep();
+    await until('sweeping', async () => (await handle.describe()).raw.pendingActivities?.length === 1);
+    await handle.cancel();
+    await handle.result().catch(() => undefined);
+    return { 'validate-cancelled': [handle.workflowId] };
   },
 
   /** A copy that is drained by a pause. */

@@ -55,6 +55,7 @@ describe('report', () => {
     differences: 0,
     examples: [],
     compareMs: 4000,
+    validated: { rows: 137_047, drift: 0, leftOut: [], ms: 3000 },
     workflowUrl: 'http://127.0.0.1:8233/namespaces/default/workflows/lockstep%2Fwarehouse',
   };
 
@@ -65,6 +66,7 @@ describe('report', () => {
     expect(text).toMatch(/MongoDB +6 ms +6 ms +6 ms/);
     expect(text).toMatch(/restarts +1 survived.*1\.9 s/);
     expect(text).toMatch(/differences +0/);
+    expect(text).toMatch(/validate +0 +137,047 rows compared in full by lockstep validate, in 3\.0 s: it agrees/);
     expect(text).toContain(good.workflowUrl);
   });
 
@@ -72,6 +74,9 @@ describe('report', () => {
     ['a difference', { differences: 1, examples: ['redis orders {"order_id":1}: missing'] }],
     ['a document too many', { counted: { ...good.counted, mongo: 137_048 } }],
     ['a key too few', { counted: { ...good.counted, redis: 137_046 } }],
+    ['a key that drifts', { validated: { ...good.validated, drift: 1 } }],
+    ['a row that was not swept', { validated: { ...good.validated, rows: 137_046 } }],
+    ['a table that was left out', { validated: { ...good.validated, leftOut: ['orders'] } }],
     ['nothing at all', { counted: { mysql: 0, mongo: 0, redis: 0 } }],
   ])('%s is no success', (_, change) => {
     const bad = { ...good, ...change };

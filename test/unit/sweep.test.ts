@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { causeOf, type Findings } from '../../core/driftCause.js';
-import { batchRows, nextRate, slowestRows, type PaceSettings } from '../../core/sweepPace.js';
+import { batchRows, chunkRows, nextRate, slowestRows, type PaceSettings } from '../../core/sweepPace.js';
 import { nextChunk, planOf, sweptBy } from '../../workflows/sweepPlan.js';
 
 describe('the cause of a drift', () => {
@@ -68,6 +68,12 @@ describe('the pace of a sweep', () => {
   it('halves while the stream falls behind, and while MySQL is crowded', () => {
     expect(nextRate(2_000, { lagMs: 900, eventsPerSecond: 500, runningThreads: 2 }, settings)).toBe(1_000);
     expect(nextRate(50_000, { ...quiet, runningThreads: 100 }, settings)).toBe(25_000);
+  });
+
+  it('makes chunks of some work, not of some rows', () => {
+    expect([100, 10_000, 100_000, 1_000_000].map((rowsPerSecond) => chunkRows({ rowsPerSecond }))).toEqual([
+      1_000, 5_000, 50_000, 50_000,
+    ]);
   });
 
   it('stays within its bounds whatever it sees', () => {

@@ -16,6 +16,7 @@ import type {
   IngestRequest,
   IngestSlice,
   LookRequest,
+  SweepActivities,
   VerifyRequest,
 } from '../../activities/contract.js';
 import { failingCleanly, runStage, type Run } from '../../activities/run.js';
@@ -29,16 +30,19 @@ import type {
   WitnessOutcome,
 } from '../../core/outcome.js';
 import type { PipelineStatus } from '../../core/status.js';
-import { streamId, streamsOf, taskQueue } from '../../core/workflowNames.js';
+import { noCounts } from '../../core/sweep.js';
+import { streamId, streamsOf, taskQueue, validateId } from '../../core/workflowNames.js';
+import type { SweepBegun } from '../../stages/sweep.js';
 import type { Stack } from '../../temporal-compose/stack.js';
 import { installRuntime } from '../../workers/log.js';
 import { createWorkers, type QueueActivities } from '../../workers/queues.js';
 import { ensureSearchAttributes } from '../../workers/searchAttributes.js';
-import type { PipelineInput } from '../../workflows/messages.js';
+import type { PipelineInput, ValidateInput } from '../../workflows/messages.js';
 import { workflowTaskTimeout } from '../../workflows/options.js';
 import type { pipeline } from '../../workflows/pipeline.js';
 import type { DueCopy, Look } from '../../workflows/pipelineState.js';
 import { searchAttributes } from '../../workflows/searchAttributes.js';
+import type { validate } from '../../workflows/validate.js';
 
 export type PipelineHandle = WorkflowHandle<typeof pipeline>;
 
@@ -54,6 +58,7 @@ export interface Script {
   load: (request: IngestSlice, run: Run, attempt: number) => Promise<LoadOutcome>;
   settle: (request: IngestRequest) => Promise<ProvingCopy | null>;
   prove: (request: IngestEnding) => Promise<IngestProven>;
+  sweep: SweepScript;
   /** Tables that are due: name → run. `requestCopies` gives a new run; a finished copy takes its table out. */
   readonly due: Map<string, string>;
   /** Tables that their policy pauses until they are resumed. */
@@ -62,11 +67,20 @@ export interface Script {
   readonly asked: { readonly tables: readonly string[] | null }[];
 }
 
+/** Each part of a sweep; those that take long are told when they are to end. */
+export type SweepScript = {
+  [Part in keyof SweepActivities]: (
+    request: Parameters<SweepActivities[Part]>[0],
+    run: Run,
+  ) => ReturnType<SweepActivities[Part]>;
+};
+
 export interface Rig {
   readonly name: string;
   readonly client: Client;
   readonly script: Script;
   start(over?: Partial<PipelineInput>): Promise<PipelineHandle>;
+  sweep(over?: Partial<ValidateInput>): Promise<WorkflowHandle<typeof validate>>;
   /** The same workers again, as if another process came. */
   startWorkers(): Promise<void>;
   stopWorkers(): Promise<void>;
@@ -127,12 +141,31 @@ export function newScript(): Script {
     load: () => Promise.resolve({ kind: 'loaded' }),
     settle: () => Promise.resolve(null),
     prove: () => Promise.resolve({ kind: 'proven', accepted: 5, rejected: 0, agrees: true }),
+    sweep: sweepThatFindsNothing(),
     due: new Map(),
     held: new Set(),
     looks: [],
     asked: [],
   };
   return script;
+}
+
+/** Two tables of two chunks each, one part a store, nothing that drifts. */
+function sweepThatFindsNothing(): SweepScript {
+  const swept = { kind: 'swept', drift: 0 } as const;
+  const table = (name: string): SweepBegun['tables'][number] => ({ name, chunks: 2, next: 0, through: false });
+  return {
+    beginSweep: ({ sweep }) =>
+      Promise.resolve({ sweep, tables: [table('one'), table('two')], entries: { mongo: 0, redis: 0 } }),
+    sweepRows: ({ number }) => Promise.resolve({ ...swept, counts: { ...noCounts, rows: 10 }, last: number === 1 }),
+    sweepEntries: () => Promise.resolve({ ...swept, last: true }),
+    takeAgain: () => Promise.resolve({ kind: 'again' }),
+    leaveOut: () => Promise.resolve(),
+    finishSweep: () => Promise.resolve({ drift: 0, leftOut: 0 }),
+    repairSweep: () => Promise.resolve({ kind: 'repaired', keys: 0, skipped: 0, waitMs: null, tooMuch: [] }),
+    recheckSweep: () => Promise.resolve({ kind: 'rechecked', healed: 0, left: 0 }),
+    endSweep: () => Promise.resolve(),
+  };
 }
 
 /** workerAddress: where the workers reach Temporal, if not where the client does. */
@@ -170,10 +203,32 @@ export async function openRig(stack: Stack, workerAddress?: string): Promise<Rig
         typedSearchAttributes: searchAttributes(name, 'starting'),
       });
     },
+    async sweep(over = {}) {
+      const input: ValidateInput = {
+        pipeline: name,
+        identity: { test: name },
+        stores: ['mongo', 'redis'],
+        shards: 1,
+        tables: null,
+        sweepStores: ['mongo', 'redis'],
+        repair: false,
+        limits: null,
+        askedBy: 'command',
+        parallel: 1,
+        ...over,
+      };
+      return await client.workflow.start<typeof validate>('validate', {
+        workflowId: validateId(name, null),
+        taskQueue: taskQueue(name, 'control'),
+        args: [input],
+        workflowTaskTimeout,
+        typedSearchAttributes: searchAttributes(name, 'validate'),
+      });
+    },
     async startWorkers() {
       const activities = activitiesOf(script);
       const setup = { connection: native, namespace, pipeline: name, activities, bundle: code, identity };
-      const workers = await createWorkers(setup, ['control', 'capture', 'mongo', 'redis', 'ingest']);
+      const workers = await createWorkers(setup, ['control', 'capture', 'mongo', 'redis', 'ingest', 'sweep']);
       running = { workers, ended: Promise.all(workers.map((worker) => worker.run())) };
     },
     async stopWorkers() {
@@ -237,8 +292,23 @@ export function activitiesOf(script: Script): QueueActivities {
       settleIngest: (request) => failingCleanly(() => script.settle(request)),
       proveIngest: (request) => runStage(() => script.prove(request), null),
     },
-    // No test of this rig sweeps.
-    sweep: {} as QueueActivities['sweep'],
+    sweep: sweepActivitiesOf(script),
+  };
+}
+
+function sweepActivitiesOf({ sweep }: Script): QueueActivities['sweep'] {
+  const short = <T>(part: (run: Run) => Promise<T>): Promise<T> =>
+    failingCleanly(() => part({ signal: never, beat: () => undefined, trouble: () => undefined }));
+  return {
+    beginSweep: (request) => short((run) => sweep.beginSweep(request, run)),
+    sweepRows: (request) => runStage((run) => sweep.sweepRows(request, run), null),
+    sweepEntries: (request) => runStage((run) => sweep.sweepEntries(request, run), null),
+    takeAgain: (request) => short((run) => sweep.takeAgain(request, run)),
+    leaveOut: (request) => short((run) => sweep.leaveOut(request, run)),
+    finishSweep: (request) => short((run) => sweep.finishSweep(request, run)),
+    repairSweep: (request) => runStage((run) => sweep.repairSweep(request, run), null),
+    recheckSweep: (request) => runStage((run) => sweep.recheckSweep(request, run), null),
+    endSweep: (request) => short((run) => sweep.endSweep(request, run)),
   };
 }
 

@@ -1,0 +1,153 @@
+/**
+ * Looks that verify takes at a store, and what follows from them for each key: right, in doubt, or different for good. One
+ * look shows content and position of one moment; a difference stands when the log was read up to that position, no later
+ * event of the key came, and a second look shows the same.
+ */
+import type { PartitionName, Positions } from '../core/position.js';
+import type { EventVerdict, ShardState, Sight } from '../core/store.js';
+import type { VerifyDeps } from './verifyDeps.js';
+import { differenceOf, isWrong } from './verifyFinding.js';
+import { keyName, type LoggedEvent, type Past, type VerifyLog } from './verifyLog.js';
+import type { Repairs } from './verifyRepairs.js';
+import { Suspects, type Suspect } from './verifySuspects.js';
+
+/** What a store showed of itself at the newest look: one that shows less has fallen back. */
+export interface Seen {
+  readonly epoch: number;
+  readonly incarnation: string;
+  readonly applied: number;
+}
+
+export interface DoubtsDeps {
+  readonly store: VerifyDeps['store'];
+  readonly shard: number;
+  readonly repairs: Repairs;
+  /** The log as it is read now. */
+  readonly log: () => VerifyLog;
+  readonly seen: () => Seen;
+  /** Something was done: the run is alive. */
+  readonly alive: () => void;
+  /** So many events cannot be verified: the log does not hold them any more. */
+  readonly unverified: (events: number) => void;
+}
+
+const settledAtOnce = 200;
+const againMs = 50;
+export const heldMs = 1_000;
+
+export class Doubts {
+  readonly suspects = new Suspects();
+  readonly #deps: DoubtsDeps;
+
+  constructor(deps: DoubtsDeps) {
+    this.#deps = deps;
+  }
+
+  /** The first look: most keys hold what their event says. */
+  async examine(events: readonly LoggedEvent[]): Promise<void> {
+    const sight = await this.#look(events);
+    for (const [i, event] of events.entries()) {
+      const seenAt = positionIn(sight, event.partition);
+      const found = sight?.found[i];
+      if (sight === null || found === undefined || seenAt <= event.offset) {
+        this.#doubt(event, event.offset + 1, againMs);
+        continue;
+      }
+      const verdict = this.#deps.store.judgeEvent(event, found, sight.at);
+      if (isWrong(verdict)) this.#doubt(event, seenAt, 0);
+      else this.#isNotWrong(event, verdict);
+    }
+  }
+
+  /** Null: the store is not what it was a moment ago; the next round finds out. */
+  async #look(events: readonly LoggedEvent[]): Promise<Sight | null> {
+    const sight = await this.#deps.store.examine(this.#deps.shard, events);
+    const { epoch, applied } = this.#deps.seen();
+    if (sight.state === null || sight.state.epoch < epoch) return null;
+    return sight.state.progress.applied < applied ? null : sight;
+  }
+
+  #doubt({ partition, offset, ordinal, index, ...event }: LoggedEvent, seenAt: number, waitMs: number): void {
+    const notBefore = waitMs === 0 ? 0 : performance.now() + waitMs;
+    this.suspects.doubt(keyName(event), { partition, offset, ordinal, index, seenAt, difference: null, notBefore });
+  }
+
+  /** A parked key keeps older content: it is left out, and named by status. */
+  #isNotWrong(event: LoggedEvent, verdict: EventVerdict): void {
+    const name = keyName(event);
+    this.suspects.clearUp(name);
+    if (verdict.kind !== 'parked') this.#deps.repairs.isRight(name);
+  }
+
+  /** What no later event explains is looked at a second time, and what stands then is reported. False: a report was refused. */
+  async settle(
+    cursors: Positions,
+    signal: AbortSignal,
+    report: (proven: readonly [string, Suspect][]) => Promise<boolean>,
+  ): Promise<boolean> {
+    while (!signal.aborted) {
+      const standing = this.suspects.standing(cursors, performance.now(), settledAtOnce);
+      if (standing.length === 0) return true;
+      const proven = standing.filter(([, { difference }]) => difference !== null);
+      if (proven.length > 0 && !(await report(proven))) return false;
+      const seenOnce = standing.filter(([, { difference }]) => difference === null);
+      if (seenOnce.length > 0) await this.#lookAgain(seenOnce, signal);
+      this.#deps.alive();
+    }
+    return true;
+  }
+
+  async #lookAgain(seenOnce: readonly [string, Suspect][], signal: AbortSignal): Promise<void> {
+    const pasts = await this.#pasts(seenOnce, signal);
+    const known = seenOnce.filter(([name]) => pasts.has(name));
+    // The log does not hold the event any more.
+    for (const [name] of seenOnce) if (!pasts.has(name)) this.suspects.clearUp(name);
+    this.#deps.unverified(seenOnce.length - known.length);
+    for (let at = 0; at < known.length; at += this.#deps.store.examineAtMost) {
+      const some = known.slice(at, at + this.#deps.store.examineAtMost);
+      const past = some.flatMap(([name]) => pasts.get(name) ?? []);
+      const sight = await this.#look(past.map(({ event }) => event));
+      for (const [i, [name, suspect]] of some.entries()) this.#weigh(name, suspect, past[i], sight, i);
+    }
+  }
+
+  #weigh(name: string, suspect: Suspect, past: Past | undefined, sight: Sight | null, i: number): void {
+    const seenAt = positionIn(sight, suspect.partition);
+    const found = sight?.found[i];
+    if (past === undefined || sight === null || found === undefined || seenAt <= suspect.offset) {
+      this.suspects.doubt(name, { ...suspect, notBefore: performance.now() + againMs });
+      return;
+    }
+    const verdict = this.#deps.store.judgeEvent(past.event, found, sight.at);
+    if (!isWrong(verdict)) return this.#isNotWrong(past.event, verdict);
+    if (sight.deletesAhead && verdict.kind === 'missing') {
+      this.suspects.doubt(name, { ...suspect, notBefore: performance.now() + heldMs });
+      return;
+    }
+    const difference = differenceOf(this.#deps.store, past, verdict, sight, found);
+    this.suspects.doubt(name, { ...suspect, seenAt, difference });
+  }
+
+  async #pasts(suspects: readonly [string, Suspect][], signal: AbortSignal): Promise<Map<string, Past>> {
+    const byPartition = new Map<PartitionName, Map<number, string>>();
+    for (const [name, { partition, offset }] of suspects) {
+      const keys = byPartition.get(partition) ?? new Map<number, string>();
+      byPartition.set(partition, keys.set(offset, name));
+    }
+    const pasts = new Map<string, Past>();
+    for (const [partition, keys] of byPartition) {
+      for (const [offset, past] of await this.#deps.log().past(partition, keys, signal)) {
+        pasts.set(keys.get(offset) ?? '', past);
+      }
+    }
+    return pasts;
+  }
+}
+
+export function seenOf(state: ShardState & { readonly epoch: number }): Seen {
+  return { epoch: state.epoch, incarnation: state.incarnation, applied: state.progress.applied };
+}
+
+function positionIn(sight: Sight | null, partition: PartitionName): number {
+  return sight?.state?.positions.get(partition)?.offset ?? 0;
+}
