@@ -1,4 +1,5 @@
 /** From configuration to the driver's options: the URI's parts, its TLS parameters and ours. */
+import { format } from 'mysql2';
 import type { ConnectionOptions, SslOptions } from 'mysql2/promise';
 import type { MysqlConfig, TlsOptions } from '../../core/config.js';
 import { LockstepError } from '../../core/errors.js';
@@ -22,6 +23,7 @@ export function connectionOptions(config: MysqlConfig): ConnectionOptions {
     ...(ssl === null ? {} : { ssl }),
     charset: 'utf8mb4_bin',
     timezone: 'Z',
+    queryFormat: withValues,
     dateStrings: true,
     jsonStrings: true,
     supportBigNumbers: true,
@@ -33,6 +35,11 @@ export function connectionOptions(config: MysqlConfig): ConnectionOptions {
     keepAliveInitialDelay: 5_000,
     connectAttributes: { program_name: 'lockstep' },
   };
+}
+
+/** The driver looks through a statement for placeholders even where nothing is to be bound: 5 µs for each row of an INSERT of many. */
+function withValues(sql: string, values: Parameters<typeof format>[1]): string {
+  return Array.isArray(values) && values.length === 0 ? sql : format(sql, values, false, 'Z');
 }
 
 function parse(uri: string): URL {
