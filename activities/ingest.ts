@@ -11,6 +11,7 @@ import { readIngest } from '../stores/mysql/ingests.js';
 import { ingestProgressSignal } from '../workflows/messages.js';
 import type { IngestActivities } from './contract.js';
 import { refuseAnotherPipeline, runStage, failingCleanly } from './run.js';
+import { inSmallHeap } from './smallHeap.js';
 
 export interface IngestActivityDeps extends IngestDeps {
   readonly identity: PipelineIdentity;
@@ -28,8 +29,9 @@ export function ingestActivities(deps: IngestActivityDeps): IngestActivities {
         refuseAnotherPipeline(scope.identity, deps.identity);
         if (readOn) await refuseUnseenFiles(deps, ingest);
         const progress = teller();
+        const hooks = { beat, trouble, progress };
         return await beating(beat, () =>
-          loadFiles(deps, ingest, { readOn, sliceMs }, signal, { beat, trouble, progress }),
+          inSmallHeap(() => loadFiles(deps, ingest, { readOn, sliceMs }, signal, hooks)),
         );
       }, null),
     settleIngest: ({ scope, ingest }) =>

@@ -74,10 +74,12 @@ async function ingestOne(
   flags: IngestFlags,
   oneOfMany: boolean,
 ): Promise<Result> {
-  const [{ readingOf, surveyFiles, planIngest }, { fetchInput, targetTable, proposeTable }] = await Promise.all([
-    import('../stages/ingestPlan.js'),
-    import('./ingestTargets.js'),
-  ]);
+  const [{ readingOf, surveyFiles, planIngest }, { refuseMissingRights }, { fetchInput, targetTable, proposeTable }] =
+    await Promise.all([
+      import('../stages/ingestPlan.js'),
+      import('../stages/ingestRights.js'),
+      import('./ingestTargets.js'),
+    ]);
   const progress = openProgress();
   const { table } = target;
   const mode = flags.mode ?? 'insert';
@@ -91,6 +93,7 @@ async function ingestOne(
       say(proposal.words);
       if (flags.yes !== true || flags.dryRun === true) return proposed(table, proposal.sql);
     }
+    if (flags.dryRun !== true) await refuseMissingRights(mysql, { table, mode, makesTable: proposal !== null });
     const surveyed = await surveyFiles(sources, reading, (path, bytes) => {
       progress.show(`looking through ${path}: ${mebibytes(bytes)}`);
     });

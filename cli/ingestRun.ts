@@ -76,19 +76,21 @@ async function watch(
         throw whyWithoutReport(state, ingest);
       }
       const at = row === null ? null : await readProgress(mysql, stateDatabase, row.id).catch(unlessPassing);
-      seen ||= at !== null;
+      const waits = state?.kind === 'running' ? state.waitsFor : null;
+      seen ||= at !== null || waits !== null;
       if (!seen && Date.now() - began > workerPatienceMs) {
         const what = `no worker took up ingest ${ingest.name} for ${workerPatienceMs / 1000} s; it goes on once one comes`;
         throw new LockstepError('LS-PIPELINE-NO-WORKER', what);
       }
-      const waits = state?.kind === 'running' ? state.waitsFor : null;
       const line =
         at === null
-          ? 'waiting for a worker: lockstep worker starts one'
+          ? waits === null
+            ? 'waiting for a worker: lockstep worker starts one'
+            : `${ingest.table}: nothing is loaded yet`
           : row?.phase === 'finishing'
-            ? `${ingest.table}: all rows are in; the table is being proven`
+            ? `${ingest.table}: no row is loaded any more; the table is being proven`
             : ingestLine(ingest.table, at);
-      progress.show(waits === null || at?.inFlight !== 0 ? line : `${line}, ${waits}`);
+      progress.show(waits === null || (at !== null && at.inFlight > 0) ? line : `${line}, ${waits}`);
       await sleep(lookEveryMs);
     }
   } finally {

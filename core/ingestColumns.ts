@@ -110,7 +110,11 @@ function absent(
 }
 
 /** A file read with the wrong delimiter has one field, whose name holds the right one. */
-function wrongDelimiter(fields: readonly string[], reading: Pick<Reading, 'delimiter' | 'format'>): readonly string[] {
+/** What to say of a header that is one field with another separator in it; nothing otherwise. */
+export function wrongDelimiter(
+  fields: readonly string[],
+  reading: Pick<Reading, 'delimiter' | 'format'>,
+): readonly string[] {
   const [only] = fields;
   if (reading.format !== 'csv' || fields.length !== 1 || only === undefined) return [];
   const other = [',', ';', '\t', '|'].find((c) => c !== reading.delimiter && only.includes(c));

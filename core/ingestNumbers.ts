@@ -105,9 +105,15 @@ export function floatOf(column: Column, round: boolean): (text: string) => strin
     if (column.unsigned && value < 0) return negativeUnsigned;
     if (scale === null) return doubleText(value);
     const parts = partsOf(trimmed);
-    if (!round && parts !== null && -parts.exponent > scale) return tooPrecise;
+    if (!round && parts !== null && -parts.exponent > scale && !isStored(value, scale, single)) return tooPrecise;
     return Math.abs(value) >= limit ? range : doubleText(value);
   };
+}
+
+/** A FLOAT(M,D) of 1.101 is 1.1009999513626099: that text, as row JSON has it, loses nothing. */
+function isStored(value: number, scale: number, single: boolean): boolean {
+  const rounded = Number(value.toFixed(scale));
+  return value === (single ? Math.fround(rounded) : rounded);
 }
 
 /** JavaScript's shortest text that is the same double; −0 keeps its sign. */

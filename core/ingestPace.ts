@@ -1,6 +1,7 @@
 /**
  * How much of the time an ingest loads, and how many chunks it has under way. It takes all there is while nobody else works
- * on MySQL; beside an application it gives way until a transaction of one row takes about what it takes at rest. Pure.
+ * on MySQL; beside an application it gives way until a transaction of one row takes about what it takes without the ingest.
+ * A server that is slow for other reasons slows nothing down: what counts is the difference that the ingest makes. Pure.
  */
 
 export interface PaceReading {
@@ -10,6 +11,8 @@ export interface PaceReading {
   readonly others: number;
   /** Milliseconds that the oldest chunk has waited for the stores. */
   readonly landingMs: number;
+  /** That chunk began to land with hardly another beside it: the time is the stores' own, not that of a queue of ours. */
+  readonly landingAlone: boolean;
 }
 
 export interface Pace {
@@ -19,6 +22,8 @@ export interface Pace {
   /** Smoothed. */
   readonly others: number;
   readonly commitMs: number;
+  /** Above, the slowest store is given time: what waits is memory, and lag for the application's own changes. */
+  readonly landingTargetMs: number;
   readonly slowedBy: 'application' | 'stores' | null;
 }
 
@@ -27,32 +32,53 @@ const someone = 0.1;
 const smoothing = 0.25;
 const leastShare = 0.2;
 const mostChunks = 12;
-const fewestChunks = 2;
-/** Above, the slowest store is given time: what waits is memory, and lag for the application's own changes. */
+export const fewestChunks = 2;
 const landingTargetMs = 1_500;
-/** What a transaction of one row may take beside us, in times of what it takes at rest. */
+/** What a transaction of one row may take beside us, in times of what it takes without us. */
 const tolerated = 1.5;
 
-export const firstPace: Pace = { share: 1, chunksAtOnce: 4, others: 0, commitMs: 0, slowedBy: null };
+export const firstPace: Pace = {
+  share: 1,
+  chunksAtOnce: 4,
+  others: 0,
+  commitMs: 0,
+  landingTargetMs,
+  slowedBy: null,
+};
 
-/** atRestMs: what a transaction of one row took before the ingest began. */
+/** Whether somebody works beside us, so that it matters what a transaction takes without us. */
+export function isShared({ others }: Pick<Pace, 'others'>): boolean {
+  return others > someone;
+}
+
+/** atRestMs: what a transaction of one row took when the ingest last stood still. */
 export function nextPace(pace: Pace, reading: PaceReading, atRestMs: number): Pace {
   const others = pace.others + smoothing * (reading.others - pace.others);
   const commitMs =
     pace.commitMs === 0 ? reading.commitMs : pace.commitMs + smoothing * (reading.commitMs - pace.commitMs);
-  const shared = others > someone;
+  const shared = isShared({ others });
   const tooSlow = commitMs > tolerated * atRestMs;
   const share = !shared
     ? Math.min(1, pace.share * 1.5)
     : tooSlow
       ? Math.max(leastShare, pace.share * 0.8)
       : Math.min(1, pace.share + 0.02);
-  const late = reading.landingMs > landingTargetMs;
+  const late = reading.landingMs > pace.landingTargetMs;
   const chunksAtOnce = late
     ? Math.max(fewestChunks, pace.chunksAtOnce - 1)
-    : Math.min(mostChunks, pace.chunksAtOnce + (reading.landingMs < landingTargetMs / 2 ? 1 : 0));
+    : Math.min(mostChunks, pace.chunksAtOnce + (reading.landingMs < pace.landingTargetMs / 2 ? 1 : 0));
   const slowedBy = shared && share < 0.95 ? 'application' : late ? 'stores' : null;
-  return { share, chunksAtOnce, others, commitMs, slowedBy };
+  return { share, chunksAtOnce, others, commitMs, landingTargetMs: nextTarget(pace, reading, late), slowedBy };
+}
+
+/**
+ * Stores that take long for a chunk even when it is alone (far away, or busy with an application's changes) are not made
+ * faster by fewer chunks: with two under way for ten seconds each, 400 rows/s is all there would be. Their own time may come to three times that before they count as late; now and then it is
+ * measured again.
+ */
+function nextTarget(pace: Pace, { landingMs, landingAlone }: PaceReading, late: boolean): number {
+  if (late && landingAlone) return 3 * landingMs;
+  return Math.max(landingTargetMs, pace.landingTargetMs * 0.99);
 }
 
 /** How long to rest after a chunk that kept MySQL busy for so long. */

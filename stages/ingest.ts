@@ -217,6 +217,10 @@ class Loading {
     for await (const chunk of ahead(readChunks(plan, found === 'first' ? beginning : found, this.#signal))) {
       if (this.#signal.aborted) return { kind: 'stopped' };
       await landings.below(meter.pace.chunksAtOnce);
+      if (meter.shouldStandStill) {
+        await landings.drain();
+        await meter.measureAtRest();
+      }
       const began = performance.now();
       marker = null;
       meter.working(true);

@@ -1,7 +1,7 @@
 /** A table for files that have none: a pass over all their values proposes the types that hold them exactly as written. */
 import { LockstepError } from '../core/errors.js';
 import type { Reading } from '../core/ingest.js';
-import { fieldNames, isLeftOut } from '../core/ingestColumns.js';
+import { fieldNames, isLeftOut, wrongDelimiter } from '../core/ingestColumns.js';
 import { Fault } from '../core/ingestFault.js';
 import { Guess, keyNames, type GuessedColumn } from '../core/ingestGuess.js';
 import { contentOf, type ContentSource } from '../stores/files/content.js';
@@ -25,7 +25,7 @@ export async function guessColumns(
     if (reading.format === 'csv') await guessCsv(source, reading, guesses);
     else await guessNdjson(source, reading, guesses);
   }
-  return guesses.columns();
+  return guesses.columns(reading);
 }
 
 async function guessCsv(source: ContentSource, reading: Reading, guesses: Guesses): Promise<void> {
@@ -76,8 +76,8 @@ class Guesses {
     return guess;
   }
 
-  columns(): readonly GuessedColumn[] {
-    refuseNames([...this.#byName.keys()]);
+  columns(reading: Reading): readonly GuessedColumn[] {
+    refuseNames([...this.#byName.keys()], reading);
     return Array.from(this.#byName.values(), (guess) => guess.column());
   }
 }
@@ -89,15 +89,22 @@ async function parquetColumns(sources: readonly ContentSource[], reading: Readin
   const file = await openParquet(first.path);
   await file.close();
   const fields = file.fields.filter(({ name }) => !isLeftOut(reading, name));
-  refuseNames(fields.map(({ name }) => name));
+  refuseNames(
+    fields.map(({ name }) => name),
+    reading,
+  );
   return fields.map((field) => ({ name: field.name, type: columnTypeOf(field), unique: false, nullLooks: [] }));
 }
 
-function refuseNames(names: readonly string[]): void {
+function refuseNames(names: readonly string[], reading: Reading): void {
   const bad = names.filter((name) => name === '' || name.length > 64 || name !== name.trim() || name.includes('\0'));
   const folded = names.map((name) => name.toLowerCase());
   const twice = names.filter((_, i) => folded.indexOf(folded[i] ?? '') !== i);
-  if (bad.length === 0 && twice.length === 0) return;
+  const separated = wrongDelimiter(names, reading);
+  if (bad.length === 0 && twice.length === 0 && separated.length === 0) return;
+  if (separated.length > 0) {
+    throw new LockstepError('LS-INGEST-COLUMNS', `the header is one field, ${names.join()}: ${separated.join()}`);
+  }
   const list = [...bad.map((name) => JSON.stringify(name)), ...twice.map((name) => `${name} (twice)`)];
   const message = `no column can be called ${list.join(', ')}: --ignore leaves a field out, --columns names all`;
   throw new LockstepError('LS-INGEST-COLUMNS', message);

@@ -1,34 +1,46 @@
 /**
  * Counts what an ingest does, sets its pace, and tells those who watch. The progress it writes is itself a transaction of
- * one row with its commit: how long that takes shows what an application feels.
+ * one row with its commit: how long that takes shows what an application feels. What it takes without the ingest changes
+ * with the day's traffic, so the ingest stands still for a moment now and then, and measures it again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError } from '../core/errors.js';
-import { firstPace, nextPace, type Pace } from '../core/ingestPace.js';
+import { fewestChunks, firstPace, isShared, nextPace, type Pace } from '../core/ingestPace.js';
 import type { IngestCounts, IngestProgress } from '../core/ingestReport.js';
 import { writeProgress, type Landed } from '../stores/mysql/ingestChunks.js';
 import type { Mysql } from '../stores/mysql/connection.js';
+import { hasGlobal, readGrants } from '../stores/mysql/grants.js';
 import type { Ingest } from '../stores/mysql/ingests.js';
-import { readThreadsRunning } from '../stores/mysql/pressure.js';
+import { readOthersRunning, readThreadsRunning } from '../stores/mysql/pressure.js';
 import type { IngestHooks } from './ingest.js';
 import type { Brought } from './ingestChunk.js';
 import type { MarkerWatch } from './ingestMarkers.js';
 
 const tickMs = 150;
 const probesAtRest = 15;
+/** Beside an application, what a transaction takes without us is measured anew so often. */
+const restEveryMs = 15_000;
 /** Rates count over this long. */
 const windowMs = 5_000;
+
+export interface Landing {
+  readonly since: number;
+  /** How many were under way when it began, itself among them. */
+  readonly among: number;
+}
 
 export class IngestMeter {
   readonly #mysql: Mysql;
   readonly #ingest: Ingest;
   readonly #markers: MarkerWatch | null;
   readonly #hooks: IngestHooks;
-  readonly #landing = new Set<{ readonly since: number }>();
+  readonly #landing = new Set<Landing>();
   readonly #samples: { readonly at: number; readonly rows: number }[] = [];
   readonly #ended = new AbortController();
   #working = false;
   #atRestMs = 0;
+  #measuredAt = 0;
+  #seesSessions = false;
   #trouble: string | null = null;
   #ticking: Promise<void> = Promise.resolve();
   counts: IngestCounts;
@@ -49,10 +61,22 @@ export class IngestMeter {
   }
 
   async begin(): Promise<void> {
+    this.#seesSessions = hasGlobal(await readGrants(this.#mysql), 'PROCESS');
+    await this.measureAtRest();
+    this.#ticking = this.#tick();
+  }
+
+  /** What a transaction takes without us was measured too long ago to be held against an application's. */
+  get shouldStandStill(): boolean {
+    return isShared(this.pace) && performance.now() - this.#measuredAt > restEveryMs;
+  }
+
+  /** While nothing is brought in and nothing lands. */
+  async measureAtRest(): Promise<void> {
     const times: number[] = [];
     for (let i = 0; i < probesAtRest; i++) times.push(await this.#probe());
     this.#atRestMs = times.toSorted((a, b) => a - b)[Math.floor(probesAtRest * 0.7)] ?? 0;
-    this.#ticking = this.#tick();
+    this.#measuredAt = performance.now();
   }
 
   async end(): Promise<void> {
@@ -87,13 +111,13 @@ export class IngestMeter {
     };
   }
 
-  landingBegins(): { readonly since: number } {
-    const landing = { since: performance.now() };
+  landingBegins(): Landing {
+    const landing = { since: performance.now(), among: this.#landing.size + 1 };
     this.#landing.add(landing);
     return landing;
   }
 
-  landingEnds(landing: { readonly since: number }): void {
+  landingEnds(landing: Landing): void {
     this.#landing.delete(landing);
   }
 
@@ -114,13 +138,19 @@ export class IngestMeter {
 
   async #look(): Promise<void> {
     const commitMs = await this.#probe();
-    const running = await readThreadsRunning(this.#mysql);
-    // The one that asks, the one that loads, and what capture and apply do for the log road.
-    const own = 1 + (this.#working ? 1 : 0) + (this.#markers === null ? 0 : 1);
+    const others = this.#ingest.options.fullSpeed === true ? 0 : await this.#readOthers();
     const [oldest] = this.#landing;
     const landingMs = oldest === undefined ? 0 : performance.now() - oldest.since;
-    const others = this.#ingest.options.fullSpeed === true ? 0 : Math.max(0, running - own);
-    this.pace = nextPace(this.pace, { commitMs, others, landingMs }, this.#atRestMs);
+    const landingAlone = oldest !== undefined && oldest.among <= fewestChunks;
+    this.pace = nextPace(this.pace, { commitMs, others, landingMs, landingAlone }, this.#atRestMs);
+  }
+
+  async #readOthers(): Promise<number> {
+    const others = this.#seesSessions ? await readOthersRunning(this.#mysql) : null;
+    if (others !== null) return others;
+    // The one that asks, the one that loads, and what capture does for the log road.
+    const own = 1 + (this.#working ? 1 : 0) + (this.#markers === null ? 0 : 1);
+    return Math.max(0, (await readThreadsRunning(this.#mysql)) - own);
   }
 
   async #probe(): Promise<number> {

@@ -1,5 +1,10 @@
 /** An ingest as commands reach it: its workflow in Temporal, where it stands in MySQL. */
-import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type Connection } from '@temporalio/client';
+import {
+  ServiceError,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  type Connection,
+} from '@temporalio/client';
 import { configuredStores, type Config } from '../core/config.js';
 import { LockstepError } from '../core/errors.js';
 import { pipelineIdentity } from '../core/pipelineIdentity.js';
@@ -35,6 +40,7 @@ export interface IngestClient {
 }
 
 const answerMs = 15_000;
+const viewMs = 1_000;
 
 export async function openIngestClient(config: Config): Promise<IngestClient> {
   const client = await connectClient(config.temporal);
@@ -89,7 +95,7 @@ export async function openIngestClient(config: Config): Promise<IngestClient> {
         const pending = raw.pendingActivities?.[0];
         // What an attempt tells while it goes on counts no more once it is well; the server keeps the last failure.
         const failure = (pending?.attempt ?? 1) > 1 ? (pending?.lastFailure?.message ?? null) : null;
-        return { kind: 'running', waitsFor: failure };
+        return { kind: 'running', waitsFor: pending === undefined ? await problemOf(handle) : failure };
       }
       if (status.name === 'COMPLETED') return { kind: 'ended', result: await handle.result() };
       if (status.name !== 'FAILED') return { kind: 'gone' };
@@ -100,6 +106,18 @@ export async function openIngestClient(config: Config): Promise<IngestClient> {
       return { kind: 'failed', error };
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return { kind: 'gone' };
+      throw error;
+    }
+  }
+
+  /** Between two activities only the workflow knows; it needs a worker to answer. */
+  async function problemOf(handle: ReturnType<typeof handleOf>): Promise<string | null> {
+    try {
+      const { problem } = await connection.withDeadline(Date.now() + viewMs, () => handle.query(messages.ingestQuery));
+      return problem === null ? null : `${problem.code}: ${problem.message}`;
+    } catch (error) {
+      // No worker is there to answer, or the ingest has just ended: the next look tells.
+      if (error instanceof ServiceError || error instanceof WorkflowNotFoundError) return null;
       throw error;
     }
   }

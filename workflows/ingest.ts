@@ -13,21 +13,17 @@ import {
   proxyActivities,
   setCurrentDetails,
   setHandler,
-  sleep,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { IngestActivities } from '../activities/contract.js';
 import type { IngestEnd, IngestProgress } from '../core/ingestReport.js';
+import { pauseBeforeAsking } from '../core/ingestUnseen.js';
 import type { OpenProblem } from '../core/status.js';
 import { startCopy } from './children.js';
 import { problemFrom } from './failure.js';
 import { ingestDetails } from './ingestDetails.js';
 import * as messages from './messages.js';
 import { ingestOptions, streamOptions } from './options.js';
-
-/** Workers that do not see the file are asked so often; whoever does takes it up. */
-const unseenAtMost = 60;
-const unseenPauseMs = 250;
 
 interface Ended {
   readonly end: IngestEnd;
@@ -44,7 +40,8 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
   let current: CancellationScope | undefined;
   let progress: IngestProgress | null = null;
   let problem: OpenProblem | null = null;
-  let unseen = 0;
+  let unseen = input.unseen ?? 0;
+  let seen = input.seen === true;
 
   setHandler(messages.pauseIngestUpdate, () => {
     paused = true;
@@ -62,8 +59,9 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
     interrupt();
   });
   setHandler(messages.ingestQuery, () => ({ paused, cancelled, problem }), { description: 'How it stands' });
-  setHandler(messages.ingestProgressSignal, (seen) => {
-    progress = seen;
+  setHandler(messages.ingestProgressSignal, (told) => {
+    progress = told;
+    seen = true;
     show(paused ? 'paused' : 'loading');
   });
 
@@ -89,7 +87,9 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
       }
       const done = await slice();
       if (done !== null) return done;
-      if (historyIsLong() && allHandlersFinished()) await continueAsNew<typeof ingest>({ ...input, paused });
+      // A wish that came meanwhile is carried out by this run.
+      if (cancelled || draining || !historyIsLong() || !allHandlersFinished()) continue;
+      await continueAsNew<typeof ingest>({ ...input, paused, seen, unseen });
     }
   }
 
@@ -99,14 +99,15 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
     current = scope;
     try {
       const { kind } = await scope.run(() => loadIngest({ ...request, readOn: true }));
-      unseen = 0;
+      [seen, unseen, problem] = [true, 0, null];
       return kind === 'loaded' || kind === 'too-many-rejects' ? { end: kind, problem: null } : null;
     } catch (error) {
       if (CancellationScope.current().consideredCancelled) throw error;
       if (isCancellation(error) || scope.consideredCancelled) return null;
       problem = problemFrom(error);
-      if (problem.code !== 'LS-INGEST-FILE-UNSEEN' || ++unseen >= unseenAtMost) return { end: 'failed', problem };
-      await sleep(unseenPauseMs);
+      const pause = problem.code === 'LS-INGEST-FILE-UNSEEN' ? pauseBeforeAsking(++unseen, seen) : null;
+      if (pause === null) return { end: 'failed', problem };
+      await condition(() => cancelled || draining || paused, pause);
       return null;
     } finally {
       current = undefined;

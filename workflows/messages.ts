@@ -83,6 +83,10 @@ export interface IngestInput extends PipelineScope {
   /** Its name; everything else stands in MySQL. */
   readonly ingest: string;
   readonly paused?: boolean;
+  /** A worker has read from the files. */
+  readonly seen?: boolean;
+  /** How often in a row a worker was asked that does not see them. */
+  readonly unseen?: number;
   readonly maxHistoryEvents?: number;
 }
 

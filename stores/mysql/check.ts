@@ -110,7 +110,8 @@ export function grantProblems(config: MysqlConfig, server: ServerFacts, grants: 
   return problems;
 }
 
-function quotedAccount(account: string): string {
+/** `name@host` as GRANT takes it. */
+export function quotedAccount(account: string): string {
   const at = account.lastIndexOf('@');
   return [account.slice(0, at), account.slice(at + 1)].map((part) => `'${part.replaceAll("'", "''")}'`).join('@');
 }

@@ -59,6 +59,16 @@ export function hasPrivilege(grants: Grants, privilege: string, database: string
   return !revoked && hasGlobal(grants, privilege);
 }
 
+/** On some columns of the table: `INSERT (a, b)`. */
+export function hasOnColumns({ granted }: Grants, privilege: string, database: string, table: string): boolean {
+  return granted.some(
+    (grant) =>
+      grant.table === table &&
+      matchesPattern(grant.database, database) &&
+      [...grant.privileges].some((held) => held.startsWith(`${privilege} (`)),
+  );
+}
+
 function holds(grant: Grant, privilege: string): boolean {
   if (grant.privileges.has(privilege)) return true;
   // SHOW GRANTS lists the dynamic privileges beside ALL PRIVILEGES, one by one.

@@ -29,14 +29,25 @@ const command = join(packageRoot(), 'bin', 'lockstep');
 
 export async function runCommand(
   args: readonly string[],
-  options: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv; readonly timeoutMs?: number },
+  options: {
+    readonly cwd: string;
+    readonly env?: NodeJS.ProcessEnv;
+    readonly timeoutMs?: number;
+    readonly input?: Buffer;
+    /** SIGKILL. */
+    readonly kill?: AbortSignal;
+  },
 ): Promise<CommandResult> {
   const started = performance.now();
   const child = spawn(process.execPath, [command, ...args], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
+  // A command that reads nothing may be gone before its input is.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(options.input);
+  options.kill?.addEventListener('abort', () => child.kill('SIGKILL'), { once: true });
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 100_000);
   const code = await ended(child);

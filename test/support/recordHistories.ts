@@ -11,9 +11,23 @@ import { LockstepError } from '../../core/errors.js';
 import { noCounts } from '../../core/sweep.js';
 import { packageRoot } from '../../temporal-compose/place.js';
 import type { Stack } from '../../temporal-compose/stack.js';
-import { pauseUpdate, resumeUpdate, resyncUpdate, stateQuery, stopUpdate } from '../../workflows/messages.js';
+import { ingestId, taskQueue } from '../../core/workflowNames.js';
+import type { ingest } from '../../workflows/ingest.js';
+import {
+  cancelIngestUpdate,
+  drainSignal,
+  pauseIngestUpdate,
+  pauseUpdate,
+  resumeIngestUpdate,
+  resumeUpdate,
+  resyncUpdate,
+  stateQuery,
+  stopUpdate,
+  type IngestInput,
+} from '../../workflows/messages.js';
 import { openRig, untilStopped, type PipelineHandle, type Rig } from '../workflow/rig.js';
 import { until } from './processes.js';
+import type { WorkflowHandle } from '@temporalio/client';
 
 const folder = join(packageRoot(), 'test', 'histories');
 
@@ -223,7 +237,77 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     await pipeline.executeUpdate(stopUpdate);
     return { 'snapshot-drained': [`lockstep/${rig.name}/snapshot/one`] };
   },
+
+  /** Slices, a worker that does not see the file, pause, resume, the proving copy; then loads that end in other ways. */
+  async ingest(rig) {
+    let slices = 0;
+    rig.script.load = async (_, run) => {
+      slices += 1;
+      if (slices === 1) throw new LockstepError('LS-INGEST-FILE-UNSEEN', 'not on this machine');
+      if (slices === 2) return { kind: 'more' };
+      return slices === 3 ? await untilStopped(run) : { kind: 'loaded' };
+    };
+    rig.script.settle = () => Promise.resolve({ table: 'one', run: 'run-1' });
+    const life = await startIngest(rig, 'life');
+    await until('the third slice', () => slices === 3);
+    await life.executeUpdate(pauseIngestUpdate);
+    await life.executeUpdate(resumeIngestUpdate);
+    await life.result();
+
+    rig.script.settle = () => Promise.resolve(null);
+    rig.script.load = ({ readOn }, run) => (readOn ? untilStopped(run) : Promise.resolve({ kind: 'loaded' }));
+    const cancelled = await startIngest(rig, 'cancelled');
+    await begun(cancelled);
+    await cancelled.executeUpdate(cancelIngestUpdate);
+    await cancelled.result();
+    const drained = await startIngest(rig, 'drained');
+    await begun(drained);
+    await drained.signal(drainSignal);
+    await drained.result();
+
+    rig.script.load = ({ readOn }) =>
+      readOn
+        ? Promise.reject(new LockstepError('LS-INGEST-FILE-CHANGED', 'flights.csv is another file'))
+        : Promise.resolve({ kind: 'loaded' });
+    await (await startIngest(rig, 'failed')).result();
+
+    let more = 0;
+    rig.script.load = () => Promise.resolve({ kind: ++more < 4 ? 'more' : 'loaded' });
+    const continued = await startIngest(rig, 'continued', { maxHistoryEvents: 8 });
+    const { runId } = await continued.describe();
+    await continued.result();
+    const id = (name: string): string => ingestId(rig.name, 'one', name);
+    return {
+      'ingest-life': [id('life')],
+      'ingest-cancelled': [id('cancelled')],
+      'ingest-drained': [id('drained')],
+      'ingest-failed': [id('failed')],
+      'ingest-continues': [id('continued'), runId],
+      'ingest-continued': [id('continued')],
+    };
+  },
 };
+
+async function startIngest(
+  rig: Rig,
+  name: string,
+  more: Partial<IngestInput> = {},
+): Promise<WorkflowHandle<typeof ingest>> {
+  const input = { pipeline: rig.name, identity: {}, stores: ['mongo', 'redis'], shards: 1, table: 'one', ingest: name };
+  return await rig.client.workflow.start<typeof ingest>('ingest', {
+    workflowId: ingestId(rig.name, 'one', name),
+    taskQueue: taskQueue(rig.name, 'control'),
+    args: [{ ...input, ...more } as IngestInput],
+  });
+}
+
+/** Its activity is with a worker. */
+async function begun(handle: WorkflowHandle): Promise<void> {
+  await until('a slice', async () => {
+    const [pending] = (await handle.describe()).raw.pendingActivities ?? [];
+    return pending?.attempt !== undefined && pending.lastStartedTime !== null && pending.lastStartedTime !== undefined;
+  });
+}
 
 async function streaming(pipeline: PipelineHandle): Promise<void> {
   await until('streaming', async () => (await pipeline.query(stateQuery)).stage === 'streaming');

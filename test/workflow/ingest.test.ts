@@ -113,6 +113,33 @@ it('asks again while a worker does not see the file, and takes it up with one th
   expect(asked).toBe(4);
 });
 
+it('cancelled while no worker sees the file, it ends all the same', async () => {
+  let asked = 0;
+  rig.script.load = ({ readOn }) => {
+    asked++;
+    return readOn
+      ? Promise.reject(new LockstepError('LS-INGEST-FILE-UNSEEN', 'not here'))
+      : Promise.resolve({ kind: 'loaded' });
+  };
+  const handle = await start();
+  await until('it asks', () => Promise.resolve(asked > 2));
+  expect(await handle.query(ingestQuery)).toMatchObject({ problem: { code: 'LS-INGEST-FILE-UNSEEN' } });
+  await handle.executeUpdate(cancelIngestUpdate);
+  expect(await handle.result()).toMatchObject({ end: 'cancelled' });
+});
+
+it('does not lose a wish that comes when its history is full', async () => {
+  let began = false;
+  rig.script.load = async (request, run) => {
+    began = true;
+    return request.readOn ? await untilStopped(run) : { kind: 'loaded' };
+  };
+  const handle = await start(1);
+  await until('it loads', () => Promise.resolve(began));
+  await handle.executeUpdate(cancelIngestUpdate);
+  expect(await handle.result()).toMatchObject({ end: 'cancelled' });
+});
+
 it('a failure for good still ends with a table that streams and is proven, and says why', async () => {
   rig.script.load = ({ readOn }) =>
     readOn

@@ -35,7 +35,7 @@ installRuntime({ level: 'ERROR' });
 
 it('has histories of every workflow', () => {
   const workflows = new Set(names.map((name) => name.split('-', 1)[0]));
-  expect([...workflows]).toEqual(['apply', 'capture', 'pipeline', 'snapshot', 'validate', 'verify']);
+  expect([...workflows]).toEqual(['apply', 'capture', 'ingest', 'pipeline', 'snapshot', 'validate', 'verify']);
 });
 
 describe.each(names)('%s', (name) => {
