@@ -1,0 +1,260 @@
+/**
+ * Parts of a sweep, run twice, late and side by side, on real servers: what hung and wakes writes nothing, what two sweeps
+ * find counts for both, what is wrong again is repaired again, and what is old is forgotten.
+ */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import type { Store } from '../../core/store.js';
+import type { SweepScope } from '../../core/sweep.js';
+import { Pace } from '../../stages/pace.js';
+import { Passing } from '../../stages/passing.js';
+import { beginSweep, finishSweep, takeAgain } from '../../stages/sweep.js';
+import type { SweepDeps } from '../../stages/sweepContext.js';
+import { sweepEntries } from '../../stages/sweepEntries.js';
+import { recheckSweep, repairSweep } from '../../stages/sweepRepair.js';
+import { sweepReport } from '../../stages/sweepReport.js';
+import { sweepRows } from '../../stages/sweepRows.js';
+import { openReader } from '../../stores/kafka/reader.js';
+import { forgetOldResults } from '../../stores/mysql/oldResults.js';
+import { createLineRig, type LineRig } from '../support/lineRig.js';
+import { until } from '../support/processes.js';
+
+const stack = inject('stack');
+const run = { signal: new AbortController().signal, beat: () => undefined };
+let line: LineRig;
+let deps: SweepDeps;
+
+beforeAll(async () => {
+  line = await createLineRig(stack, 'sweep');
+  const { rig, database } = line;
+  await rig.mysql.run(`CREATE TABLE \`${database}\`.items (id INT PRIMARY KEY, name VARCHAR(50), doc JSON)`);
+  await rig.mysql.run(`CREATE TABLE \`${database}\`.other (id INT PRIMARY KEY, name VARCHAR(50))`);
+  await rig.install();
+  line.run();
+  await line.copyAll();
+  await rig.mysql.run(`INSERT INTO \`${database}\`.items (id, name) VALUES (1,'a'),(2,'b'),(3,'c'),(4,'d')`);
+  await line.wait();
+  deps = {
+    config: line.config,
+    mysql: rig.mysql,
+    stores: line.stores,
+    openReader: () => openReader(line.config.kafka, { maxWaitMs: 50 }),
+    pace: new Pace(line.config.validate),
+    circumstances: () => Promise.resolve({ running: true, paused: false, pausedTables: [] }),
+  };
+});
+
+afterAll(async () => {
+  const failures = await line.stop();
+  await line.remove();
+  if (failures.length > 0) throw new Error(failures.join('\n'));
+});
+
+const items: SweepScope = { tables: ['items'], stores: ['mongo', 'redis'] };
+
+async function begin(scope: SweepScope = items): Promise<string> {
+  const { sweep } = await beginSweep(deps, { sweep: randomUUID(), scope, askedBy: 'command' }, Date.now());
+  return sweep;
+}
+
+async function rowsOf(sweep: string, of: SweepDeps = deps): Promise<unknown> {
+  return await sweepRows(of, { sweep, stores: ['mongo', 'redis'], table: 'items', number: 0 }, run);
+}
+
+async function entriesOf(sweep: string, store: 'mongo' | 'redis', of: SweepDeps = deps): Promise<unknown> {
+  return await sweepEntries(of, { sweep, store, tables: ['items'], number: 0 }, run);
+}
+
+const stateOf = async (sql: string, values: (string | number)[] = []): Promise<readonly unknown[]> =>
+  await line.rig.mysql.rows(sql.replaceAll('{db}', `\`${line.rig.stateDatabase}\``), values);
+
+async function openKeys(): Promise<readonly unknown[]> {
+  return await stateOf('SELECT store, `key` FROM {db}.drift WHERE open = 1 ORDER BY id');
+}
+
+async function edit(id: number): Promise<void> {
+  await line.redis.set(`${line.config.pipeline}:items:${id}`, '{"id":0}');
+}
+
+/** Repairs what a sweep found, and waits until the stores have it. */
+async function mend(sweep: string): Promise<Awaited<ReturnType<typeof recheckSweep>>> {
+  const asked = { sweep, stores: items.stores, limits: null };
+  await repairSweep(deps, asked, run);
+  return await recheckSweep(deps, asked, run);
+}
+
+interface Hung {
+  /** The same, but it hangs with what its second look at a store showed, the last one before a verdict. */
+  readonly deps: SweepDeps;
+  /** Resolves when it hangs. */
+  readonly hangs: Promise<void>;
+  release(): void;
+}
+
+function hanging(): Hung {
+  let [release, hang] = [(): void => undefined, (): void => undefined];
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const hangs = new Promise<void>((resolve) => (hang = resolve));
+  let looks = 0;
+  const stores = line.stores.map(
+    (store): Store =>
+      new Proxy(store, {
+        get(target, name) {
+          const found: unknown = Reflect.get(target, name, target);
+          if (typeof found !== 'function') return found;
+          if (name !== 'read') return found.bind(target) as unknown;
+          return async (...args: Parameters<Store['read']>) => {
+            const held = await target.read(...args);
+            looks += 1;
+            if (looks < 2) return held;
+            hang();
+            await released;
+            return held;
+          };
+        },
+      }),
+  );
+  return { deps: { ...deps, stores }, hangs, release: () => release() };
+}
+
+test('a verdict that comes late, after the key was found and mended, is nobody’s any more', async () => {
+  const sweep = await begin();
+  await edit(1);
+  const late = hanging();
+  const hung = rowsOf(sweep, late.deps);
+  await late.hangs;
+  expect(await rowsOf(sweep)).toMatchObject({ kind: 'swept', drift: 1, last: true });
+  const [before] = await stateOf('SELECT finished_at FROM {db}.sweep_chunks WHERE sweep = ?', [sweep]);
+  for (const store of items.stores) expect(await entriesOf(sweep, store)).toMatchObject({ drift: 0, last: true });
+  expect(await finishSweep(deps, sweep, items)).toEqual({ drift: 1, leftOut: 0 });
+  expect(await mend(sweep)).toEqual({ kind: 'rechecked', healed: 1, left: 0 });
+  expect(await openKeys()).toEqual([]);
+  late.release();
+  await hung;
+  expect(await openKeys()).toEqual([]);
+  expect(
+    await stateOf('SELECT finished_at FROM {db}.sweep_chunks WHERE sweep = ? AND pass = ?', [sweep, 'rows']),
+  ).toEqual([before]);
+  expect(await sweepReport(line.rig.mysql, line.rig.stateDatabase, sweep)).toMatchObject({ drift: 1, left: 0 });
+});
+
+test('so is one on what a store holds besides, and one on a table that was begun anew meanwhile', async () => {
+  const sweep = await begin();
+  await line.redis.set(`${line.config.pipeline}:items:99`, '{"id":99}');
+  const late = hanging();
+  const hung = entriesOf(sweep, 'redis', late.deps);
+  await late.hangs;
+  expect(await entriesOf(sweep, 'redis')).toMatchObject({ kind: 'swept', drift: 1 });
+  await line.redis.del(`${line.config.pipeline}:items:99`);
+  await mend(sweep);
+  expect(await openKeys()).toEqual([]);
+  late.release();
+  await hung;
+  expect(await openKeys()).toEqual([]);
+
+  await edit(2);
+  const old = hanging();
+  const stale = rowsOf(sweep, old.deps);
+  await old.hangs;
+  await edit(3);
+  await mend(sweep);
+  expect(await takeAgain(deps, sweep, 'items')).toEqual({ kind: 'again' });
+  old.release();
+  await stale;
+  // No chunk of the table as it was, and nothing that was found in it.
+  expect(await stateOf('SELECT number FROM {db}.sweep_chunks WHERE sweep = ? AND pass = ?', [sweep, 'rows'])).toEqual(
+    [],
+  );
+  expect(await openKeys()).toEqual([]);
+  expect(await rowsOf(sweep)).toMatchObject({ kind: 'swept', drift: 2 });
+  await mend(sweep);
+});
+
+test('two sweeps that find the same key at once both report it', async () => {
+  const whole: SweepScope = { tables: null, stores: ['mongo', 'redis'] };
+  const [one, two] = [await begin(), await begin(whole)];
+  await edit(4);
+  expect(await Promise.all([rowsOf(one), rowsOf(two)])).toMatchObject([{ drift: 1 }, { drift: 1 }]);
+  for (const sweep of [one, two]) {
+    const report = await sweepReport(line.rig.mysql, line.rig.stateDatabase, sweep);
+    expect(report).toMatchObject({ drift: 1, left: 1, keys: [{ key: '{"id":4}', store: 'redis' }] });
+  }
+  expect(await openKeys()).toHaveLength(1);
+  await mend(one);
+  const report = await sweepReport(line.rig.mysql, line.rig.stateDatabase, two);
+  expect(report).toMatchObject({ drift: 1, repaired: 1, left: 0 });
+});
+
+test('a key that is wrong again after its repair is repaired again, and counted once', async () => {
+  const sweep = await begin();
+  await edit(1);
+  await edit(2);
+  await rowsOf(sweep);
+  const asked = { sweep, stores: items.stores, limits: null };
+  expect(await repairSweep(deps, asked, run)).toMatchObject({ keys: 2, waitMs: null });
+  await line.wait();
+  await edit(2);
+  expect(await recheckSweep(deps, asked, run)).toEqual({ kind: 'rechecked', healed: 1, left: 1 });
+  expect(await repairSweep(deps, asked, run)).toMatchObject({ keys: 1 });
+  expect(await recheckSweep(deps, asked, run)).toEqual({ kind: 'rechecked', healed: 2, left: 0 });
+  // Whoever repeats it after a kill counts the same.
+  expect(await recheckSweep(deps, asked, run)).toEqual({ kind: 'rechecked', healed: 2, left: 0 });
+});
+
+test('a row that a store cannot hold is parked, and breaks no sweep', async () => {
+  const { mysql } = line.rig;
+  await mysql.run(`UPDATE \`${line.database}\`.items SET doc = ? WHERE id = 3`, ['{"nul\\u0000": 1}']);
+  await line.wait();
+  expect(await rowsOf(await begin())).toMatchObject({ kind: 'swept', drift: 0, counts: { rows: 4, parked: 1 } });
+  await mysql.run(`UPDATE \`${line.database}\`.items SET doc = NULL WHERE id = 3`);
+  await line.wait();
+});
+
+test('a marker that is lost with the change log is written again', async () => {
+  await line.stop();
+  const { mysql, stateDatabase } = line.rig;
+  const passing = new Passing({
+    queries: mysql,
+    stateDatabase,
+    stores: line.stores,
+    shards: 1,
+    ...run,
+    reconsider: () => Promise.resolve(),
+  });
+  const resolved = passing.resolved();
+  const markers = async (): Promise<readonly unknown[]> =>
+    await stateOf("SELECT CAST(`key` AS CHAR) FROM {db}.change_log WHERE op = 'm'");
+  await until('it waits', async () => (await markers()).length === 1);
+  const first = await markers();
+  await mysql.run(`DELETE FROM \`${stateDatabase}\`.change_log WHERE op = 'm'`);
+  await until('another one waits', async () => (await markers()).length === 1, { timeoutMs: 15_000 });
+  expect(await markers()).not.toEqual(first);
+  line.run();
+  expect((await resolved).size).toBeGreaterThan(0);
+});
+
+test('results of long ago are forgotten a little at a time; what is open stays', async () => {
+  const { mysql, stateDatabase } = line.rig;
+  const tables = ['sweeps', 'sweep_tables', 'sweep_chunks', 'sweep_found', 'drift', 'repairs'];
+  const counts = async (): Promise<readonly unknown[]> =>
+    await Promise.all(tables.map(async (table) => (await stateOf(`SELECT COUNT(*) FROM {db}.${table}`))[0]));
+  await edit(1);
+  const recent = await begin({ tables: ['items'], stores: ['redis'] });
+  await sweepRows(deps, { sweep: recent, stores: ['redis'], table: 'items', number: 0 }, run);
+  for (const [table, columns] of Object.entries({ sweeps: ['started_at'], drift: ['found_at'], repairs: ['at'] })) {
+    const set = columns.map((column) => `${column} = ${column} - INTERVAL 100 DAY`).join();
+    await mysql.run(
+      `UPDATE \`${stateDatabase}\`.${table} SET ${set} ${table === 'sweeps' ? `WHERE id <> '${recent}'` : ''}`,
+    );
+  }
+  await mysql.run(`UPDATE \`${stateDatabase}\`.drift SET healed_at = healed_at - INTERVAL 100 DAY WHERE open IS NULL`);
+  const before = await counts();
+  let turns = 1;
+  while (!(await forgetOldResults(mysql, stateDatabase, 3))) turns += 1;
+  expect(turns).toBeGreaterThan(1);
+  // The recent sweep with its table, its chunk and what it found, however long ago that was found first.
+  expect(await counts()).toEqual([[1], [1], [1], [1], [1], [0]]);
+  expect(before).not.toEqual(await counts());
+  expect(await openKeys()).toHaveLength(1);
+  expect(await forgetOldResults(mysql, stateDatabase, 3)).toBe(true);
+});
