@@ -21,7 +21,7 @@ import {
   resetTable,
   type SweepTable,
 } from '../stores/mysql/sweepTables.js';
-import { insertSweep, lastSweep, moveSweep, readSweep } from '../stores/mysql/sweeps.js';
+import { insertSweep, lastSweep, moveSweep, readSweep, endAbandoned } from '../stores/mysql/sweeps.js';
 import { recordSwept } from '../stores/mysql/swept.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readCapturedTables, readDefinition, type CapturedTable } from '../stores/mysql/state.js';
@@ -97,6 +97,7 @@ export async function beginSweep(deps: SweepDeps, asked: SweepAsked, now: number
 }
 
 async function takenUp(queries: Queries, stateDatabase: string, asked: SweepAsked, now: number): Promise<string> {
+  if (asked.askedBy === 'command') await endAbandoned(queries, stateDatabase, asked.sweep, asked.scope.tables);
   const last = await lastSweep(queries, stateDatabase, asked.scope);
   const fits = last?.state === 'ended' && now - last.startedAt < takeUpWithinMs;
   return fits ? last.id : asked.sweep;

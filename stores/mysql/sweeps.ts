@@ -78,6 +78,23 @@ function asSweep(row: Row): Sweep {
   };
 }
 
+/**
+ * Sweeps of these tables that a command began and that still seem to run have been terminated: there is one at a time, and
+ * `id` is it.
+ */
+export async function endAbandoned(
+  queries: Queries,
+  stateDatabase: string,
+  id: string,
+  tables: SweepScope['tables'],
+): Promise<void> {
+  await queries.run(
+    `UPDATE ${quoteTable(stateDatabase, 'sweeps')} SET state = 'ended', finished_at = CURRENT_TIMESTAMP(6)
+      WHERE state = 'running' AND asked_by = 'command' AND id <> ? AND JSON_EXTRACT(scope, '$.tables') = CAST(? AS JSON)`,
+    [id, JSON.stringify(tables === null ? null : tables.toSorted())],
+  );
+}
+
 /** Its state, locked for the transaction; null: nobody knows of it. */
 export async function lockSweep(queries: Queries, stateDatabase: string, id: string): Promise<Sweep['state'] | null> {
   const [row] = await queries.rows(`SELECT state FROM ${quoteTable(stateDatabase, 'sweeps')} WHERE id = ? FOR UPDATE`, [

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { Store } from '../../core/store.js';
-import type { SweepScope } from '../../core/sweep.js';
+import type { AskedBy, SweepScope } from '../../core/sweep.js';
 import { Pace } from '../../stages/pace.js';
 import { Passing } from '../../stages/passing.js';
 import { beginSweep, finishSweep, takeAgain } from '../../stages/sweep.js';
@@ -52,8 +52,8 @@ afterAll(async () => {
 
 const items: SweepScope = { tables: ['items'], stores: ['mongo', 'redis'] };
 
-async function begin(scope: SweepScope = items): Promise<string> {
-  const { sweep } = await beginSweep(deps, { sweep: randomUUID(), scope, askedBy: 'command' }, Date.now());
+async function begin(scope: SweepScope = items, askedBy: AskedBy = 'schedule'): Promise<string> {
+  const { sweep } = await beginSweep(deps, { sweep: randomUUID(), scope, askedBy }, Date.now());
   return sweep;
 }
 
@@ -208,6 +208,21 @@ test('a row that a store cannot hold is parked, and breaks no sweep', async () =
   expect(await rowsOf(await begin())).toMatchObject({ kind: 'swept', drift: 0, counts: { rows: 4, parked: 1 } });
   await mysql.run(`UPDATE \`${line.database}\`.items SET doc = NULL WHERE id = 3`);
   await line.wait();
+});
+
+test('a sweep whose workflow was terminated is taken up by the next command, and by nothing else', async () => {
+  const terminated = await begin(items, 'command');
+  expect(await rowsOf(terminated)).toMatchObject({ kind: 'swept' });
+  const states = async (): Promise<readonly unknown[]> =>
+    await stateOf('SELECT state FROM {db}.sweeps WHERE id = ?', [terminated]);
+  expect(await begin({ ...items, stores: ['mongo'] })).not.toBe(terminated);
+  expect(await begin({ tables: ['other'], stores: ['redis'] }, 'command')).not.toBe(terminated);
+  expect(await states()).toEqual([['running']]);
+  // Another one of the same tables: there is one workflow of them, so this one has ended.
+  expect(await begin({ ...items, stores: ['redis'] }, 'command')).not.toBe(terminated);
+  expect(await states()).toEqual([['ended']]);
+  expect(await begin(items, 'command')).toBe(terminated);
+  expect(await states()).toEqual([['running']]);
 });
 
 test('a marker that is lost with the change log is written again', async () => {
