@@ -113,6 +113,8 @@ interface Wound {
 }
 
 async function healTable(scope: HealScope, id: number, findings: readonly PlacedFinding[]): Promise<boolean> {
+  // Read for what the log shows of it; of a table that was captured since its log rows alone may have come.
+  if (scope.tables.byId(id) === undefined) await scope.tables.refresh();
   const table = scope.tables.byId(id);
   if (table === undefined) return false;
   scope.beat();

@@ -9,7 +9,7 @@ import { createGunzip } from 'node:zlib';
 import { LockstepError } from '../../core/errors.js';
 import type { Compression, SourceFile } from '../../core/ingest.js';
 import { zipEntry } from './zip.js';
-import { unzstd } from './zstd.js';
+import { unzstd } from '../zstd.js';
 
 export interface ContentSource {
   readonly path: string;

@@ -1,5 +1,7 @@
 /** The binary log's events as far as the witness reads them. Pure. Format: "Replication Event Types" of MySQL's internals. */
 
+import { clientDecoder } from './clientCharsets.js';
+
 export const eventType = {
   query: 2,
   stop: 3,
@@ -61,13 +63,14 @@ export interface QueryEvent {
   /** The session's default database; empty without one. */
   readonly database: string;
   readonly text: string;
+  /** Whether a backslash in a string escapes what follows it (no NO_BACKSLASH_ESCAPES). */
+  readonly backslashes: boolean;
 }
 
-const charsetVariable = 4;
+const variable = { sqlMode: 1, charset: 4 } as const;
+const noBackslashEscapes = 0x100000;
 /** Length of each status variable that can stand before the character set; −1: a length byte and so many bytes. */
 const variableBytes: Readonly<Record<number, number>> = { 0: 4, 1: 8, 2: -2, 3: 4, 5: -1, 6: -1, 7: 2, 8: 2, 9: 8 };
-/** Collation ids of latin1, the one character set of clients besides UTF-8 that names are still written in. */
-const latin1 = new Set([5, 8, 15, 31, 47, 48, 49, 94]);
 
 export function readQuery(buffer: Buffer, start: number, end: number): QueryEvent {
   const at = start + headerBytes;
@@ -75,22 +78,24 @@ export function readQuery(buffer: Buffer, start: number, end: number): QueryEven
   const variables = at + 13;
   const behind = variables + buffer.readUInt16LE(at + 11);
   const database = buffer.toString('utf8', behind, behind + databaseBytes);
-  const encoding = latin1.has(clientCollation(buffer, variables, behind)) ? 'latin1' : 'utf8';
-  return { database, text: buffer.toString(encoding, behind + databaseBytes + 1, end) };
+  const { collation, backslashes } = readSession(buffer, variables, behind);
+  return { database, text: clientDecoder(collation)(buffer, behind + databaseBytes + 1, end), backslashes };
 }
 
-/** 0 where it is not told. */
-function clientCollation(buffer: Buffer, from: number, end: number): number {
+/** What of the client's session tells how its statement is to be read. */
+function readSession(buffer: Buffer, from: number, end: number): { collation: number; backslashes: boolean } {
+  let backslashes = true;
   for (let at = from; at < end;) {
-    const variable = buffer[at] ?? 0;
+    const name = buffer[at] ?? 0;
     at += 1;
-    if (variable === charsetVariable) return buffer.readUInt16LE(at);
-    const bytes = variableBytes[variable];
-    if (bytes === undefined) return 0;
+    if (name === variable.charset) return { collation: buffer.readUInt16LE(at), backslashes };
+    if (name === variable.sqlMode) backslashes = (buffer.readUInt32LE(at) & noBackslashEscapes) === 0;
+    const bytes = variableBytes[name];
+    if (bytes === undefined) break;
     // Catalog with a length byte and a closing NUL, and texts with a length byte alone.
     at += bytes >= 0 ? bytes : 1 + (buffer[at] ?? 0) + (bytes === -2 ? 1 : 0);
   }
-  return 0;
+  return { collation: 0, backslashes };
 }
 
 /** `xid`: as XA statements print it, `X'…',X'…',1`. */

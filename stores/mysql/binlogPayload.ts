@@ -1,14 +1,6 @@
 /** Events of a transaction that was compressed (binlog_transaction_compression): one event holds them all. */
-import zlib from 'node:zlib';
-import { decompress } from 'fzstd';
+import { unzstdBytes } from '../zstd.js';
 import { headerBytes, readLength } from './binlogEvents.js';
-
-interface NativeZstd {
-  zstdDecompressSync(bytes: Buffer): Buffer;
-}
-
-/** From 22.15 on Node has it; the types are those of the oldest that is supported. */
-const native = zlib as unknown as Partial<NativeZstd>;
 
 const field = { end: 0, bytes: 1, compression: 2 } as const;
 const none = 255;
@@ -28,8 +20,7 @@ export function innerEvents(buffer: Buffer, body: number, end: number): readonly
     at = valueAt + length;
   }
   const payload = buffer.subarray(at, end);
-  if (compression === none) return split(payload);
-  return split(native.zstdDecompressSync?.(payload) ?? Buffer.from(decompress(payload)));
+  return split(compression === none ? payload : unzstdBytes(payload));
 }
 
 function split(events: Buffer): readonly Buffer[] {

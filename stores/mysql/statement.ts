@@ -22,13 +22,18 @@ export type Statement =
   /** Logged as a statement, so its rows are not in the binary log. */
   | { readonly kind: 'dml' };
 
+/** Whether rows or names of tables go with it. */
+export function isOfTables({ kind }: Statement): boolean {
+  return ['truncate', 'partition', 'tablespace', 'rename', 'create-table', 'drop-table'].includes(kind);
+}
+
 const other: Statement = { kind: 'other' };
 
-/** database: the session's, for names without one. */
-export function readStatement(text: string, database: string): Statement {
+/** database: the session's, for names without one. backslashes: whether they escape in strings. */
+export function readStatement(text: string, database: string, backslashes = true): Statement {
   const quick = quickKind(text);
   if (quick !== null) return quick;
-  const words = new Words(text, database);
+  const words = new Words(text, database, backslashes);
   switch (words.next()) {
     case 'COMMIT':
       return { kind: 'commit' };
@@ -220,12 +225,14 @@ function drop(words: Words): Statement {
 class Words {
   readonly #text: string;
   readonly #database: string;
+  readonly #backslashes: boolean;
   #at = 0;
   #peeked: string | null | undefined;
 
-  constructor(text: string, database: string) {
+  constructor(text: string, database: string, backslashes: boolean) {
     this.#text = text;
     this.#database = database;
+    this.#backslashes = backslashes;
   }
 
   /** In upper case unless quoted; punctuation one by one; null at the end. */
@@ -293,7 +300,7 @@ class Words {
     const text = this.#text;
     let at = this.#at + 1;
     for (; at < text.length; at++) {
-      if (text[at] === '\\' && quote !== '`') at += 1;
+      if (text[at] === '\\' && quote !== '`' && this.#backslashes) at += 1;
       else if (text[at] === quote) {
         if (text[at + 1] !== quote) break;
         at += 1;

@@ -254,6 +254,12 @@ describe('statements of the binary log', () => {
     expect(readStatement(text, 'shop')).toEqual(statement);
   });
 
+  it('takes a backslash as the session did', () => {
+    const text = "ALTER TABLE t COMMENT 'a\\', DROP PARTITION p0";
+    expect(readStatement(text, 'shop', false).kind).toBe('partition');
+    expect(readStatement(text, 'shop', true).kind).toBe('alter-table');
+  });
+
   it('never fails, whatever the text', () => {
     const words = fc.constantFrom(
       'ALTER',

@@ -1,15 +1,23 @@
 /** Zstandard frames → bytes: by Node's own zlib where it has it (from 22.15 on; it proves the checksums), else by fzstd. */
 import type { Readable } from 'node:stream';
 import zlib from 'node:zlib';
-import { Decompress } from 'fzstd';
+import { decompress, Decompress } from 'fzstd';
 
 interface NativeZstd {
   createZstdDecompress(): Readable & NodeJS.WritableStream;
+  zstdDecompressSync(bytes: Buffer): Buffer;
 }
 
+/** The types are those of the oldest Node that is supported. */
+const native = zlib as unknown as Partial<NativeZstd>;
+
 export function unzstd(file: Readable): AsyncIterable<Buffer> {
-  const native = zlib as unknown as Partial<NativeZstd>; // The types are those of the oldest Node that is supported.
   return native.createZstdDecompress === undefined ? byLibrary(file) : byNode(file, native.createZstdDecompress());
+}
+
+/** All of it at once. */
+export function unzstdBytes(bytes: Buffer): Buffer {
+  return native.zstdDecompressSync?.(bytes) ?? Buffer.from(decompress(bytes));
 }
 
 async function* byNode(file: Readable, unzip: Readable & NodeJS.WritableStream): AsyncGenerator<Buffer> {
