@@ -20,13 +20,14 @@ import { insertMarker } from '../stores/mysql/markers.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import { readTraits } from '../stores/mysql/tableTraits.js';
 import { randomUUID } from 'node:crypto';
-import { bringIn, IngestTaken, type Brought, type ChunkContext } from './ingestChunk.js';
+import { bringIn, IngestTaken, type ChunkContext } from './ingestChunk.js';
 import { DirectWriter } from './ingestLane.js';
 import { carryDirectly, carryThroughLog, land, Stopped, type Carry, type LandingContext } from './ingestLanding.js';
 import { Landings } from './ingestLandings.js';
 import { MarkerWatch } from './ingestMarkers.js';
 import { rowsContext } from './ingestRows.js';
 import { IngestMeter } from './ingestMeter.js';
+import { chunksInMysql, InTurn } from './ingestTurns.js';
 
 export interface IngestDeps {
   readonly config: Config;
@@ -70,16 +71,18 @@ export async function loadFiles(
   const giveUp = new AbortController();
   const grace = (): void => void sleep(graceMs, undefined, { ref: false }).then(() => giveUp.abort());
   signal.addEventListener('abort', grace, { once: true });
-  const session = await deps.mysql.session({ sqlMode: ingestMode, idleInTransaction: 5 });
+  const sessions: Session[] = [];
   try {
-    return await new Loading(deps, ingest, session, how, signal, giveUp.signal, hooks).run();
+    for (let i = 0; i < chunksInMysql; i++)
+      sessions.push(await deps.mysql.session({ sqlMode: ingestMode, idleInTransaction: 5 }));
+    return await new Loading(deps, ingest, sessions, how, signal, giveUp.signal, hooks).run();
   } catch (error) {
     if (error instanceof IngestTaken || error instanceof Stopped) return { kind: 'stopped' };
     throw error;
   } finally {
     signal.removeEventListener('abort', grace);
     giveUp.abort();
-    session.destroy();
+    for (const session of sessions) session.destroy();
   }
 }
 
@@ -96,7 +99,7 @@ async function takeIngest({ mysql }: IngestDeps, name: string): Promise<Ingest> 
 class Loading {
   readonly #deps: IngestDeps;
   readonly #ingest: Ingest;
-  readonly #session: Session;
+  readonly #sessions: readonly Session[];
   readonly #how: LoadRequest;
   readonly #signal: AbortSignal;
   readonly #giveUp: AbortSignal;
@@ -106,7 +109,7 @@ class Loading {
   constructor(
     deps: IngestDeps,
     ingest: Ingest,
-    session: Session,
+    sessions: readonly Session[],
     how: LoadRequest,
     signal: AbortSignal,
     giveUp: AbortSignal,
@@ -114,7 +117,7 @@ class Loading {
   ) {
     this.#deps = deps;
     this.#ingest = ingest;
-    this.#session = session;
+    this.#sessions = sessions;
     this.#how = how;
     this.#signal = signal;
     this.#giveUp = giveUp;
@@ -198,9 +201,7 @@ class Loading {
     const found = await readNextPoint(mysql, this.#stateDatabase, this.#ingest.id);
     if (tooManyRejects()) return { kind: 'too-many-rejects' };
     if (found === null || plan.records === 0) return { kind: 'loaded' };
-    let marker: string | null = null;
     const context: ChunkContext = {
-      session: this.#session,
       stateDatabase: this.#stateDatabase,
       ingest: this.#ingest,
       rows: rowsContext(plan, options.mode, await readTraits(mysql, plan.definition.database, plan.definition.table)),
@@ -208,34 +209,52 @@ class Loading {
       signal: this.#signal,
       beat: () => this.#hooks.beat(),
       beforeCommit: async (queries) => {
-        if (road.markers === null) return;
-        marker = randomUUID();
+        if (road.markers === null) return null;
+        const marker = randomUUID();
         await insertMarker(queries, this.#stateDatabase, marker);
+        return marker;
       },
     };
     const endsAt = performance.now() + this.#how.sliceMs;
-    for await (const chunk of ahead(readChunks(plan, found === 'first' ? beginning : found, this.#signal))) {
-      if (this.#signal.aborted) return { kind: 'stopped' };
-      await landings.below(meter.pace.chunksAtOnce);
-      if (meter.shouldStandStill) {
-        await landings.drain();
-        await meter.measureAtRest();
+    const inTurn = new InTurn(this.#sessions, (chunk, place) => bringIn(context, chunk, place));
+    try {
+      for await (const chunk of ahead(readChunks(plan, found === 'first' ? beginning : found, this.#signal))) {
+        if (this.#signal.aborted) return { kind: 'stopped' };
+        await landings.below(meter.pace.chunksAtOnce);
+        if (meter.shouldStandStill) {
+          const outcome = await settle(0);
+          if (outcome !== null) return outcome;
+          await landings.drain();
+          await meter.measureAtRest();
+        }
+        const began = performance.now();
+        inTurn.begin(chunk);
+        meter.working(inTurn.size);
+        // Beside others one at a time, and a rest behind each; else the next one is begun while this one is compared.
+        const outcome = await settle(meter.pace.share < 1 ? 0 : 1);
+        if (outcome !== null) return outcome;
+        await this.#rest(restMs(meter.pace, performance.now() - began));
       }
-      const began = performance.now();
-      marker = null;
-      meter.working(true);
-      const brought: Brought = await bringIn(context, chunk);
-      meter.working(false);
-      meter.brought(brought);
-      if (brought.images.length > 0) {
-        landings.add(land(landing, brought, road.carryOf(marker, options.mode === 'insert')));
-      }
-      if (tooManyRejects()) return { kind: 'too-many-rejects' };
-      if (chunk.next === null) return { kind: 'loaded' };
-      if (performance.now() > endsAt) return { kind: 'more' };
-      await this.#rest(restMs(meter.pace, performance.now() - began));
+      return (await settle(0)) ?? (this.#signal.aborted ? { kind: 'stopped' } : { kind: 'loaded' });
+    } finally {
+      await inTurn.end();
+      meter.working(0);
     }
-    return this.#signal.aborted ? { kind: 'stopped' } : { kind: 'loaded' };
+
+    async function settle(left: number): Promise<LoadOutcome | null> {
+      for (let brought = await inTurn.first(left); brought !== null; brought = await inTurn.first(left)) {
+        meter.brought(brought);
+        if (brought.images.length > 0) {
+          landings.add(land(landing, brought, road.carryOf(brought.marker, options.mode === 'insert')));
+        }
+        if (tooManyRejects()) return { kind: 'too-many-rejects' };
+        if (brought.next === null) return { kind: 'loaded' };
+        if (performance.now() > endsAt) return { kind: 'more' };
+        inTurn.goOn();
+        meter.working(inTurn.size);
+      }
+      return null;
+    }
 
     function tooManyRejects(): boolean {
       return options.maxRejects !== null && meter.counts.rejected > options.maxRejects;

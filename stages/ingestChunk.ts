@@ -1,11 +1,12 @@
 /**
  * One chunk as one transaction: its rows, read back as MySQL holds them, and the chunk's entry, which alone decides
- * whether they are in. It is conditional on the ingest's epoch, so a process that was taken over writes nothing.
+ * whether they are in. It is conditional on the ingest's epoch, so a process that was taken over writes nothing; and it
+ * commits only behind the chunk before it.
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LockstepError } from '../core/errors.js';
-import type { ContentCheck, FileChunk, Reject } from '../core/ingest.js';
+import type { ContentCheck, FileChunk, Reject, ResumePoint } from '../core/ingest.js';
 import { keyToken } from '../core/ingestKey.js';
 import type { SourceRow } from '../core/store.js';
 import type { Queries, Session } from '../stores/mysql/connection.js';
@@ -14,18 +15,18 @@ import { readImages, tuplesCondition } from '../stores/mysql/ingestImages.js';
 import { ownsIngest, type Ingest } from '../stores/mysql/ingests.js';
 import { quoteName } from '../stores/mysql/quote.js';
 import { isPassing } from './copyState.js';
+import { SentBack, TurnOver, type Fate, type Turn } from './ingestTurn.js';
 import { keyTuples, writeRows, type Accepted, type RowsContext, type RowsIn } from './ingestRows.js';
 
 export interface ChunkContext {
-  readonly session: Session;
   readonly stateDatabase: string;
   readonly ingest: Pick<Ingest, 'id' | 'epoch'>;
   readonly rows: RowsContext;
   readonly content: ContentCheck;
   readonly signal: AbortSignal;
   beat(): void;
-  /** What else belongs into the chunk's transaction: the log road's marker. */
-  beforeCommit(queries: Queries): Promise<void>;
+  /** What else belongs into the chunk's transaction: the log road's marker, which is returned. */
+  beforeCommit(queries: Queries): Promise<string | null>;
 }
 
 export interface Brought {
@@ -37,6 +38,16 @@ export interface Brought {
   readonly keys: RowKeys;
   /** The rows as MySQL holds them. */
   readonly images: readonly SourceRow[];
+  readonly next: ResumePoint | null;
+  /** What the log passes once it holds them; null on the direct road. */
+  readonly marker: string | null;
+}
+
+/** A chunk's place: its own turn, and that of the one before it, unless that is done. */
+export interface Place {
+  readonly session: Session;
+  readonly turn: Turn;
+  readonly before: Turn | null;
 }
 
 /** Another process has taken the ingest over. */
@@ -45,22 +56,36 @@ export class IngestTaken extends Error {
 }
 
 /** Tries again while somebody holds a lock; a lost connection is for the caller, who looks whether the chunk is in. */
-export async function bringIn(context: ChunkContext, chunk: FileChunk): Promise<Brought> {
+export async function bringIn(context: ChunkContext, chunk: FileChunk, place: Place): Promise<Brought> {
+  const { session, turn, before } = place;
+  await before?.rowsWritten;
   for (let attempt = 0; ; attempt++) {
     context.beat();
     try {
-      return await context.session.transaction((queries) => bring(queries, context, chunk));
+      return await session.transaction((queries) =>
+        bring(queries, context, chunk, turn, attempt === 0 ? before : null),
+      );
     } catch (error) {
-      if (!isPassing(error) || context.signal.aborted) throw error;
-      await sleep(Math.min(500, 20 * 2 ** attempt));
+      if (!(error instanceof SentBack) && (!isPassing(error) || context.signal.aborted)) throw error;
+      turn.triesAgain();
+      if (before !== null && !(await before.decided)) throw new TurnOver();
+      if (!(error instanceof SentBack)) await sleep(Math.min(500, 20 * 2 ** attempt));
     }
   }
 }
 
-async function bring(queries: Queries, context: ChunkContext, chunk: FileChunk): Promise<Brought> {
+/** before: a chunk that is not in yet. */
+async function bring(
+  queries: Queries,
+  context: ChunkContext,
+  chunk: FileChunk,
+  turn: Turn,
+  before: Turn | null,
+): Promise<Brought> {
   const { stateDatabase, ingest } = context;
   if (!(await ownsIngest(queries, stateDatabase, ingest))) throw new IngestTaken();
   const rowsIn = await writeRows(queries, context.rows, chunk.rows);
+  turn.rowsAreWritten();
   context.beat();
   const images = rowsIn.accepted.length === 0 ? [] : await readBack(queries, context.rows, rowsIn.accepted);
   const { altered, digest } = await check(queries, context, rowsIn, images);
@@ -74,9 +99,22 @@ async function bring(queries: Queries, context: ChunkContext, chunk: FileChunk):
     next: chunk.next,
     rejects: rejectsOf(chunk, rowsIn),
   };
+  await behind(before, queries);
   await addChunk(queries, stateDatabase, ingest.id, entry);
-  if (images.length > 0) await context.beforeCommit(queries);
-  return { ...entry, rejected: entry.rejects.length, images };
+  const marker = images.length > 0 ? await context.beforeCommit(queries) : null;
+  return { ...entry, rejected: entry.rejects.length, images, marker };
+}
+
+/** What holds the transaction open is asked to go on doing so: it ends one that seems to be forgotten. */
+const stillHereMs = 1_500;
+
+async function behind(before: Turn | null, queries: Queries): Promise<void> {
+  if (before === null) return;
+  const timeout = (): Promise<null> => sleep(stillHereMs, null, { ref: false });
+  let fate: Fate | null = null;
+  while ((fate = await Promise.race([before.fate, timeout()])) === null) await queries.run('DO 0');
+  if (fate === 'again') throw new SentBack();
+  if (fate === 'stop') throw new TurnOver();
 }
 
 async function readBack(queries: Queries, rows: RowsContext, accepted: readonly Accepted[]): Promise<SourceRow[]> {

@@ -37,7 +37,7 @@ export class IngestMeter {
   readonly #landing = new Set<Landing>();
   readonly #samples: { readonly at: number; readonly rows: number }[] = [];
   readonly #ended = new AbortController();
-  #working = false;
+  #working = 0;
   #atRestMs = 0;
   #measuredAt = 0;
   #seesSessions = false;
@@ -84,7 +84,8 @@ export class IngestMeter {
     await this.#ticking;
   }
 
-  working(now: boolean): void {
+  /** Chunks on their way into MySQL. */
+  working(now: number): void {
     this.#working = now;
   }
 
@@ -148,8 +149,8 @@ export class IngestMeter {
   async #readOthers(): Promise<number> {
     const others = this.#seesSessions ? await readOthersRunning(this.#mysql) : null;
     if (others !== null) return others;
-    // The one that asks, the one that loads, and what capture does for the log road.
-    const own = 1 + (this.#working ? 1 : 0) + (this.#markers === null ? 0 : 1);
+    // The one that asks, those that load, and what capture does for the log road.
+    const own = 1 + this.#working + (this.#markers === null ? 0 : 1);
     return Math.max(0, (await readThreadsRunning(this.#mysql)) - own);
   }
 
