@@ -8,6 +8,7 @@ import { readCounts, readRejects, type StoredReject } from '../../stores/mysql/i
 import { readIngest } from '../../stores/mysql/ingests.js';
 import type { Given } from '../support/ingestFiles.js';
 import { createIngestRig, type IngestRig } from '../support/ingestRig.js';
+import { until } from '../support/processes.js';
 
 let rig: IngestRig;
 beforeAll(async () => {
@@ -269,6 +270,48 @@ describe('merging', () => {
     ]);
   });
 });
+
+describe('two chunks on their way into MySQL', () => {
+  it('keep the order of the file: of a key that comes again the first row stands, wherever the chunks are cut', async () => {
+    const name = await table('id INT PRIMARY KEY, v INT');
+    // Every tenth row has the key of the one before it, in the chunk before.
+    const rows = numbered(200, (i) => [i % 10 === 0 && i > 0 ? i - 1 : i, i]);
+    const result = await ingest(name, { columns: ['id', 'v'], rows, chunkRows: 10 });
+    expect(result).toMatchObject({ outcome: 'loaded', accepted: 181, rejected: 19, chunks: 20 });
+    expect(result.refused).toEqual(
+      Array.from(
+        { length: 19 },
+        (_, i) => expect.stringMatching(new RegExp(`^${(i + 1) * 10 + 2} duplicate`)) as unknown,
+      ),
+    );
+    expect(await rig.mysql.rows(`SELECT COUNT(*) FROM ${rig.source}.${name} WHERE id <> v`)).toEqual([[0]]);
+    await equal(name);
+  });
+
+  it.each(['ROLLBACK', 'COMMIT'])('wait for an application that holds keys of theirs, until its %s', async (end) => {
+    const name = await table('id INT PRIMARY KEY, v INT');
+    const holder = await rig.mysql.session();
+    await holder.run('START TRANSACTION');
+    await holder.run(`INSERT INTO ${rig.source}.${name} VALUES (25, -1), (31, -1), (32, -1), (49, -1)`);
+    const given: Given = { columns: ['id', 'v'], rows: numbered(100, (i) => [i, i]), chunkRows: 10 };
+    const loading = ingest(name, given);
+    await until('the load waits', async () => (await lockWaits()) > 0);
+    // Longer than a statement waits for a lock, so that both begin again.
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    await holder.run(end);
+    await holder.close();
+    const rejected = end === 'COMMIT' ? 4 : 0;
+    expect(await loading).toMatchObject({ outcome: 'loaded', accepted: 100 - rejected, rejected, chunks: 10 });
+    expect(await rowsOf(name)).toBe(100);
+  });
+});
+
+async function lockWaits(): Promise<number> {
+  const [row] = await rig.mysql.rows(
+    `SELECT COUNT(*) FROM performance_schema.data_locks WHERE OBJECT_SCHEMA = '${rig.source}' AND LOCK_STATUS = 'WAITING'`,
+  );
+  return asCount(row?.[0]);
+}
 
 describe('the same content again', () => {
   it('goes on where it stands, lands what had not landed, and is refused once it is in', async () => {
