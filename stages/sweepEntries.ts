@@ -198,7 +198,7 @@ async function ofDropped(
   const table = owned.table.name;
   const [store] = stores;
   const keys = entries.flatMap(({ isKey, key }) => (isKey ? [key] : []));
-  const stay = store === undefined ? null : await keysThatStay(context, store, owned, keys);
+  const stay = store === undefined ? null : await keysThatStay(context, store, owned, keys).catch(nothingIfAside);
   if (stay === null) {
     const left = { name: table, reason: 'dropped', definition: null, copyRun: null, rowsEstimated: 0 } as const;
     await insertSweepTables(mysql, stateDatabase, sweep, [left]);
@@ -206,6 +206,12 @@ async function ofDropped(
   }
   const misfits = entries.flatMap(({ isKey, key }) => (isKey ? [] : [key]));
   return [...stay, ...misfits].map((key) => orphan(name, table, key, 'its table was dropped'));
+}
+
+/** The pipeline was paused: the store is meant to lag. */
+function nothingIfAside(error: unknown): null {
+  if (error instanceof TableAside) return null;
+  throw error;
 }
 
 const tableGone = new Set([1054, 1146]);

@@ -171,7 +171,7 @@ class Run {
       if (this.#suspects.size < mostSuspects / 2) this.#ahead = null;
       await this.#moveThrough();
     }
-    await this.#repairs.carryOut(this.#signal);
+    await this.#repairs.carryOut({ shard: this.#shard, run: this.#run }, this.#signal);
     if (this.#unsaved && performance.now() - this.#savedAt >= saveEveryMs && !(await this.#save([]))) return false;
     const { restMs, pace } = afterRound(this.#pace, {
       now: Date.now(),

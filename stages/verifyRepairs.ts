@@ -69,14 +69,14 @@ export class Repairs {
   }
 
   /** Closes what is right, and has the next keys logged again: that may wait for rows which an application holds. */
-  async carryOut(signal: AbortSignal): Promise<void> {
+  async carryOut(of: { readonly shard: number; readonly run: string }, signal: AbortSignal): Promise<void> {
     if (this.#failure !== null) {
       const { cause } = this.#failure;
       this.#failure = null;
       throw cause;
     }
     for (const [table, keys] of this.#byTable(this.#right)) {
-      await this.#deps.ledger.heal(table, keys);
+      await this.#deps.ledger.heal(of.shard, of.run, table, keys);
       for (const key of keys) this.#forget(nameOf(table, key));
     }
     if (!this.#deps.config.verify.repair) this.#due.clear();

@@ -27,7 +27,8 @@ export interface VerifyLedger {
   /** What was found and how far it was verified, in one transaction. False: another run has claimed it. */
   save(shard: number, run: string, verified: Verified, found: readonly Drift[]): Promise<boolean>;
   open(limit: number): Promise<readonly OpenFinding[]>;
-  heal(table: string, keys: readonly KeyText[]): Promise<void>;
+  /** Nothing when another run has claimed the shard: what this one saw right may be wrong by now. */
+  heal(shard: number, run: string, table: string, keys: readonly KeyText[]): Promise<void>;
   /** Tables that are being copied: what the store lacks of them may be on its way. */
   copying(): Promise<ReadonlySet<string>>;
   /** Returns MySQL's time before it was placed, milliseconds since 1970. */
@@ -52,7 +53,11 @@ export function openLedger(mysql: Mysql, store: StoreName): VerifyLedger {
         .filter(({ foundBy }) => foundBy === 'verify')
         .map(({ table, key, repairedAt }) => ({ table, key, repaired: repairedAt !== null }));
     },
-    heal: async (table, keys) => void (await healDrift(mysql, stateDatabase, table, store, keys)),
+    heal: (shard, run, table, keys) =>
+      mysql.transaction(async (queries) => {
+        if ((await readVerifiedBy(queries, stateDatabase, { store, shard }, run)) === null) return;
+        await healDrift(queries, stateDatabase, table, store, keys);
+      }),
     async copying() {
       const [tables, copies] = await Promise.all([
         readCapturedTables(mysql, stateDatabase),
