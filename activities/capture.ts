@@ -1,5 +1,7 @@
 /** Capture: change log → Kafka, until told to end; beside it, an eye on the tables' definitions. */
+import { Context } from '@temporalio/activity';
 import type { PipelineIdentity } from '../core/pipelineIdentity.js';
+import { problemOf } from '../core/problem.js';
 import { runCapture, type CaptureDeps } from '../stages/capture.js';
 import { nothingSeen, watchDefinitions } from '../stages/definitionWatch.js';
 import { askForLook } from './askForLook.js';
@@ -20,9 +22,14 @@ export function captureActivities(deps: CaptureActivityDeps): Pick<CaptureActivi
       runStage(async ({ signal, beat }) => {
         refuseAnotherPipeline(scope.identity, deps.identity);
         const ended = new AbortController();
-        const watching = watchDefinitions(deps, seen, AbortSignal.any([signal, ended.signal]), () =>
-          askForLook(scope.pipeline),
-        );
+        const { log } = Context.current();
+        const watching = watchDefinitions(deps, seen, AbortSignal.any([signal, ended.signal]), {
+          changed: () => askForLook(scope.pipeline),
+          failed: (error) => {
+            const { code, message } = problemOf(error);
+            log.warn('the definitions of the tables could not be watched', { code, message });
+          },
+        });
         try {
           return await runCapture(deps, signal, { beat });
         } finally {

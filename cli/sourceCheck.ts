@@ -10,7 +10,7 @@ import { leftOut } from '../stores/mysql/eligibility.js';
 import { stateDatabaseIsOurs } from '../stores/mysql/migrate.js';
 import { readServer } from '../stores/mysql/server.js';
 import { readMeta } from '../stores/mysql/state.js';
-import { readSource } from '../stages/tables.js';
+import { readSource } from '../stages/tableSource.js';
 
 export async function checkSource(config: Config): Promise<readonly Problem[]> {
   const mysql = openMysql(config.mysql, { connections: 2 });

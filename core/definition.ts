@@ -29,6 +29,8 @@ export interface Column {
   readonly charset: string | null;
   readonly collation: string | null;
   readonly generated: boolean;
+  /** Of a generated column: what its values are made by. */
+  readonly expression?: string;
   readonly invisible: boolean;
   /** Members of ENUM and SET, in order; empty for other types. */
   readonly members: readonly string[];
@@ -63,6 +65,7 @@ export function canonicalDefinition(definition: Definition): string {
     charset: c.charset,
     collation: c.collation,
     generated: c.generated,
+    ...(c.expression === undefined ? {} : { expression: c.expression }),
     invisible: c.invisible,
     members: c.members,
     ...(c.form === undefined ? {} : { form: c.form }),

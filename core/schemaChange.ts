@@ -82,7 +82,7 @@ const aspects: readonly Aspect[] = [
   ({ columnType }) => columnType,
   ({ charset, collation }) => (charset === null ? '' : `${charset} ${collation ?? ''}`.trim()),
   ({ nullable }) => (nullable ? 'NULL' : 'NOT NULL'),
-  ({ generated }) => (generated ? 'generated' : 'stored as given'),
+  ({ generated, expression }) => (generated ? `generated as ${expression ?? '?'}` : 'stored as given'),
   ({ invisible }) => (invisible ? 'invisible' : 'visible'),
   ({ form }) => `form ${form ?? 'of the type'}`,
 ];

@@ -7,7 +7,7 @@ import { problem, type Problem } from '../core/problem.js';
 import { changeLogBytes } from '../stores/mysql/changeLog.js';
 import { patiently, readTriggers, triggerSession } from '../stores/mysql/triggerInstall.js';
 import { dropTrigger, isOurName, writesTo } from '../stores/mysql/triggers.js';
-import type { TablesDeps } from './tables.js';
+import type { TablesDeps } from './tableSource.js';
 
 export type Fill = 'free' | 'over-half' | 'full';
 

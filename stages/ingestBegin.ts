@@ -19,7 +19,8 @@ import {
 import { readCounts } from '../stores/mysql/ingestChunks.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import { prepareState } from './install.js';
-import { readPlan, settleTables, type TablesDeps } from './tables.js';
+import { readPlan, type TablesDeps } from './tableSource.js';
+import { settleTables } from './tables.js';
 
 export interface Registered {
   readonly name: string;

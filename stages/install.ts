@@ -20,7 +20,8 @@ import { foreignTriggers } from '../stores/mysql/triggerState.js';
 import { heldTables } from './heldTables.js';
 import { noticesOf, recordNotices } from './schemaNotices.js';
 import { planTables, type Source } from './tablePlan.js';
-import { planOf, readPlan, readSource, settleTables, type TableProblem, type TablesDeps } from './tables.js';
+import { planOf, readPlan, readSource, type TablesDeps } from './tableSource.js';
+import { settleTables, type TableProblem } from './tables.js';
 import { rememberBeginning } from './witnessBeginning.js';
 
 export interface InstallDeps extends TablesDeps {

@@ -7,7 +7,7 @@ import { LockstepError } from '../core/errors.js';
 import { describeChanges, diffDefinitions } from '../core/schemaChange.js';
 import type { Store } from '../core/store.js';
 import type { Disagreement } from '../core/tableForm.js';
-import { planOf, readSource, type TablesDeps } from './tables.js';
+import { planOf, readSource, type TablesDeps } from './tableSource.js';
 import { readTableForms } from './tableForms.js';
 
 export interface CheckDeps extends TablesDeps {

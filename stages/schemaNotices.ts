@@ -121,7 +121,7 @@ function renamedTables(source: Source, stateDatabase: string): ReadonlyMap<strin
   const gone = new Map(
     source.captured.filter(({ name }) => !there.has(name)).map(({ id, name }) => [String(id), name]),
   );
-  const found = new Map<string, string>();
+  const found = new Map(source.renamedEarly);
   if (gone.size === 0) return found;
   for (const [table, triggers] of source.triggers) {
     for (const { name, body } of triggers) {

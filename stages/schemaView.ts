@@ -146,7 +146,14 @@ function indexView({ name, columns, refusal }: TableIndex): NonNullable<TableVie
 }
 
 function lossesOf(config: Config, definition: Definition, target: TableForm['target']): readonly string[] {
-  const losses = formLosses(definition).map(({ column, loss }) => `${column}: ${loss}`);
+  const losses = [
+    ...formLosses(definition).map(({ column, loss }) => `${column}: ${loss}`),
+    ...definition.columns
+      .filter(({ expression }) => expression?.includes('\\') === true)
+      .map(
+        ({ name }) => `${name}: MySQL computes another value in sessions with NO_BACKSLASH_ESCAPES (its expression)`,
+      ),
+  ];
   if (config.redis === null) return losses;
   const nullable = definition.columns.filter((column) => column.nullable).map(({ name }) => name);
   if (target.redis.layout === 'hash' && nullable.length > 0) {

@@ -22,6 +22,8 @@ export interface Source {
   readonly definitions: ReadonlyMap<DefinitionHash, Definition>;
   /** What the history ends with, by table. */
   readonly schemas: ReadonlyMap<string, KnownSchema>;
+  /** Old names by new ones, of tables that changed their names before triggers could go with them. */
+  readonly renamedEarly: ReadonlyMap<string, string>;
   /** Ids of tables whose copy waits for its triggers. */
   readonly waiting: ReadonlySet<number>;
   /** Tables that are being loaded directly: their triggers come at the end of it. */

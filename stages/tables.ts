@@ -5,30 +5,17 @@
  * neither forget the copy nor let it begin too early.
  */
 import { randomUUID } from 'node:crypto';
-import type { Config } from '../core/config.js';
 import { definitionHash, type Definition } from '../core/definition.js';
 import { LockstepError } from '../core/errors.js';
-import { withForms } from '../core/forms.js';
 import { problem, problemOf, type Problem } from '../core/problem.js';
 import { policyOf } from '../core/schemaPolicy.js';
-import { targetOf } from '../core/target.js';
 import type { Mysql, Queries, Session } from '../stores/mysql/connection.js';
-import { readCopies, readCopy, releaseCopy, requestCopy, type CopyReason } from '../stores/mysql/copies.js';
-import { readTables } from '../stores/mysql/definitions.js';
+import { readCopy, releaseCopy, requestCopy, type CopyReason } from '../stores/mysql/copies.js';
 import { changesKey } from '../stores/mysql/definitionChange.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readHeldTables, takeTableTurn } from '../stores/mysql/ingests.js';
 import { addOldKey } from '../stores/mysql/oldKeys.js';
-import { readSchemas, type KnownSchema } from '../stores/mysql/schemaHistory.js';
-import { readServer } from '../stores/mysql/server.js';
-import {
-  readCapturedTables,
-  readDefinitionsOf,
-  recordTable,
-  removeTable,
-  useDefinition,
-  type CapturedTable,
-} from '../stores/mysql/state.js';
+import { recordTable, removeTable, useDefinition, type CapturedTable } from '../stores/mysql/state.js';
 import {
   applyDifference,
   patiently,
@@ -36,68 +23,14 @@ import {
   triggerSession,
   withExactBodies,
 } from '../stores/mysql/triggerInstall.js';
-import { compareTriggers, isSettled, type InstalledTrigger } from '../stores/mysql/triggerState.js';
+import { compareTriggers, isSettled } from '../stores/mysql/triggerState.js';
 import { quoteTable } from '../stores/mysql/quote.js';
 import { takeTable, leaveTable } from '../stores/mysql/tableLock.js';
 import { dropTrigger, triggersOf, type TriggerScope } from '../stores/mysql/triggers.js';
-import { planTables, wantedDefinition, type Source, type TablePlan, type TableWork } from './tablePlan.js';
-
-export interface TablesDeps {
-  readonly config: Config;
-  readonly mysql: Mysql;
-  /** How long one table's triggers are tried for; then the table is reported, and the next look tries again. */
-  readonly patienceMs?: number;
-  /** Whether the stores leave the table alone at present; none by default. */
-  readonly isPaused?: (table: string) => boolean;
-}
+import type { TablePlan, TableWork } from './tablePlan.js';
+import { readSource, type TablesDeps } from './tableSource.js';
 
 const defaultPatienceMs = 5_000;
-
-export async function readSource({ config, mysql }: TablesDeps): Promise<Source> {
-  const { database, stateDatabase } = mysql.config;
-  // Triggers before definitions: a table altered in between looks changed at the next look, never settled too early.
-  const listed = await readTriggers(mysql, database);
-  const tables = (await readTables(mysql, database)).map((facts) => ({
-    ...facts,
-    definition: withForms(facts.definition, config),
-  }));
-  const captured = await readCapturedTables(mysql, stateDatabase);
-  const { account: definer } = await readServer(mysql);
-  const installed = captured.length > 0;
-  const schemas = installed ? await readSchemas(mysql, stateDatabase) : new Map<string, KnownSchema>();
-  const current = new Set(tables.map(({ definition }) => definitionHash(definition)));
-  const cited = [...captured, ...schemas.values()].flatMap(({ definition }) => definition ?? []);
-  const outdated = [...new Set(cited)].filter((hash) => !current.has(hash));
-  const definitions = await readDefinitionsOf(mysql, stateDatabase, outdated);
-  const byName = new Map(captured.map((table) => [table.name, table]));
-  const triggers = new Map<string, readonly InstalledTrigger[]>(listed);
-  for (const { definition } of tables) {
-    const table = byName.get(definition.table);
-    const found = listed.get(definition.table);
-    if (table === undefined || found === undefined) continue;
-    const policy = policyOf(definition.table, config);
-    const wanted = wantedDefinition(definition, definitions.get(table.definition), policy);
-    const expected = triggersOf(wanted, { stateDatabase, tableId: table.id, definer });
-    triggers.set(definition.table, await withExactBodies(mysql, database, found, expected));
-  }
-  const copies = installed ? await readCopies(mysql, stateDatabase) : [];
-  const waiting = new Set(copies.filter((copy) => copy.phase === 'waiting').map((copy) => copy.tableId));
-  const loading = await readHeldTables(mysql, stateDatabase);
-  return { tables, triggers, captured, definitions, schemas, waiting, loading, definer };
-}
-
-export async function readPlan(deps: TablesDeps): Promise<TablePlan> {
-  return planOf(deps, await readSource(deps));
-}
-
-export function planOf(deps: TablesDeps, source: Source): TablePlan {
-  const { config, isPaused = () => false } = deps;
-  return planTables(source, config.tables, config.mysql.stateDatabase, {
-    policyOf: (table) => policyOf(table, config),
-    collectionOf: config.mongo === null ? null : (table) => targetOf(table, config).collection,
-    isPaused,
-  });
-}
 
 export interface Settled {
   /** Tables whose copy became due. */

@@ -6,7 +6,7 @@ import { readMeta } from '../stores/mysql/state.js';
 import { patiently, readTriggers, triggerSession } from '../stores/mysql/triggerInstall.js';
 import { dropTrigger, isOurName, writesTo } from '../stores/mysql/triggers.js';
 import { metaProblems } from './install.js';
-import type { TablesDeps } from './tables.js';
+import type { TablesDeps } from './tableSource.js';
 
 export interface UninstallReport {
   readonly triggers: number;

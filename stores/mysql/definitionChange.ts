@@ -9,7 +9,7 @@ export function changesRows(before: Definition, now: Definition): boolean {
     before.key.join('\0') !== now.key.join('\0') ||
     before.columns.some((column, i) => {
       const later = now.columns[i];
-      return later === undefined || looks(column) !== looks(later) || !extendsMembers(column, later);
+      return later === undefined || looks(column) !== looks(later) || !holdsAll(column, later);
     })
   );
 }
@@ -33,6 +33,7 @@ function keyLooks(column: Column): string {
     name,
     keyPart({ ...column, charset: null }, 't'),
     keyKind(column),
+    paddedTo(column),
     precision,
     scale,
     fsp,
@@ -50,13 +51,35 @@ function keyKind({ type, unsigned }: Column): string {
   return type;
 }
 
-/** Nullability, lengths and character sets change which values can come, not how those that are there look. */
 function looks(column: Column): string {
   const json = columnJson({ ...column, nullable: true, charset: null }, 't');
-  const { name, type, unsigned, precision, scale, fsp, form } = column;
-  return JSON.stringify([name, json, type, unsigned, precision, scale, fsp, form]);
+  const { name, type, unsigned, precision, scale, fsp, form, expression } = column;
+  return JSON.stringify([name, json, type, paddedTo(column), unsigned, precision, scale, fsp, form, expression]);
 }
 
-function extendsMembers(before: Column, now: Column): boolean {
-  return before.members.every((member, i) => now.members[i] === member);
+/** BINARY fills its values with zero bytes, which every store holds; another length is another value. */
+function paddedTo({ type, length }: Column): number | null {
+  return type === 'binary' ? length : null;
+}
+
+/**
+ * Whether every value of before still fits. Where not, an ALTER in a session that is not strict has cut it, or made something
+ * else of it, and no event tells; in a strict one it would have failed, which the definition does not tell.
+ */
+function holdsAll(before: Column, now: Column): boolean {
+  return (
+    before.members.every((member, i) => now.members[i] === member) &&
+    (now.length ?? Infinity) >= (before.length ?? 0) &&
+    (now.nullable || !before.nullable) &&
+    holdsCharacters(before.charset, now.charset)
+  );
+}
+
+const all = new Set(['utf8mb4', 'utf16', 'utf16le', 'utf32', 'gb18030']);
+/** All but those that take four bytes in UTF-8; no other character set has any of these. */
+const most = new Set(['utf8mb3', 'ucs2']);
+
+function holdsCharacters(before: string | null, now: string | null): boolean {
+  if (before === null || now === null || before === now || before === 'ascii') return true;
+  return all.has(now) || (most.has(now) && !all.has(before));
 }

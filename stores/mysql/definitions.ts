@@ -8,7 +8,7 @@ import type { TableFacts } from './eligibility.js';
 const text = `
 SELECT t.TABLE_NAME, t.ENGINE, s.SEQ_IN_INDEX,
        c.COLUMN_NAME, c.DATA_TYPE, c.COLUMN_TYPE, c.IS_NULLABLE, c.CHARACTER_MAXIMUM_LENGTH, c.NUMERIC_PRECISION,
-       c.NUMERIC_SCALE, c.DATETIME_PRECISION, c.CHARACTER_SET_NAME, c.COLLATION_NAME, c.EXTRA
+       c.NUMERIC_SCALE, c.DATETIME_PRECISION, c.CHARACTER_SET_NAME, c.COLLATION_NAME, c.EXTRA, c.GENERATION_EXPRESSION
   FROM information_schema.TABLES t
   JOIN information_schema.COLUMNS c ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME
   LEFT JOIN information_schema.STATISTICS s
@@ -36,6 +36,20 @@ export async function readTables(queries: Queries, database: string, table?: str
   }));
 }
 
+/** Seconds since 1970, whole ones, by table: a table that is renamed keeps it. */
+export async function createdAt(
+  queries: Queries,
+  database: string,
+  tables: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await queries.rows(
+    `SELECT TABLE_NAME, CAST(UNIX_TIMESTAMP(CREATE_TIME) AS UNSIGNED) FROM information_schema.TABLES
+      WHERE TABLE_SCHEMA = ? AND TABLE_NAME IN (?) AND CREATE_TIME IS NOT NULL`,
+    [database, tables],
+  );
+  return new Map(rows.map((row) => [asText(row[0]), asCount(row[1])]));
+}
+
 function definition(database: string, table: string, rows: readonly Row[]): Definition {
   const inKey = rows.filter((row) => row[2] !== null);
   inKey.sort((a, b) => asCount(a[2]) - asCount(b[2]));
@@ -46,6 +60,7 @@ function column(row: Row): Column {
   const columnType = asText(row[5]);
   const listed = /^(?:enum|set)\(/.test(columnType);
   const extra = asTextOrNull(row[13] ?? null) ?? '';
+  const generated = /\bGENERATED\b/.test(extra);
   return {
     name: asText(row[3]),
     type: asText(row[4]).toLowerCase(),
@@ -59,8 +74,16 @@ function column(row: Row): Column {
     fsp: asCountOrNull(row[10] ?? null),
     charset: asTextOrNull(row[11] ?? null),
     collation: asTextOrNull(row[12] ?? null),
-    generated: /\bGENERATED\b/.test(extra),
+    generated,
+    ...(generated ? { expression: unescaped(asText(row[14])) } : {}),
     invisible: /\bINVISIBLE\b/.test(extra),
     members: members(columnType),
   };
 }
+
+/** information_schema shows an expression as the inside of a text literal. */
+function unescaped(text: string): string {
+  return text.replaceAll(/\\(.)/gs, (_, escaped: string) => escapes[escaped] ?? escaped);
+}
+
+const escapes: Readonly<Record<string, string>> = { '0': '\0', n: '\n', r: '\r' };

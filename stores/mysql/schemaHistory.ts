@@ -54,10 +54,11 @@ export async function recordChange(mysql: Mysql, notice: Notice, again: boolean)
   const schemas = quoteTable(stateDatabase, 'schemas');
   const { table, tableId, before, after } = notice;
   return mysql.transaction(async (queries) => {
-    await queries.run(`INSERT IGNORE INTO ${schemas} (table_name) VALUES (?)`, [table]);
+    // Only for a table that comes: of one that is gone, a second notice would leave a row for good.
+    if (before === null) await queries.run(`INSERT IGNORE INTO ${schemas} (table_name) VALUES (?)`, [table]);
     const [row] = await queries.rows(`SELECT definition FROM ${schemas} WHERE table_name = ? FOR UPDATE`, [table]);
     const standing = hashOf(row?.[0]);
-    if (standing !== before) return null;
+    if (row === undefined || standing !== before) return null;
     const hash = after === null ? null : definitionHash(after);
     if (hash === standing && !again) return null;
     if (after !== null && hash !== null) {
@@ -113,6 +114,20 @@ export async function readChanges(
     options.table === undefined ? [] : [options.table],
   );
   return rows.map(asChange);
+}
+
+/** Seconds since 1970, whole ones, of the newest change of each table. */
+export async function lastNoticedAt(
+  queries: Queries,
+  stateDatabase: string,
+  tables: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const rows = await queries.rows(
+    `SELECT table_name, CAST(FLOOR(UNIX_TIMESTAMP(MAX(noticed_at))) AS UNSIGNED) FROM ${quoteTable(stateDatabase, 'schema_changes')}
+      WHERE table_name IN (?) GROUP BY table_name`,
+    [tables],
+  );
+  return new Map(rows.map((row) => [asText(row[0]), asCount(row[1])]));
 }
 
 /** The oldest that are not in the topic. */

@@ -54,6 +54,15 @@ export async function readTriggers(
   return byTable;
 }
 
+/** Name and table of every trigger, and nothing else of it. */
+export async function readTriggerPlaces(queries: Queries, database: string): Promise<readonly string[]> {
+  const rows = await queries.rows(
+    'SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = ?',
+    [database],
+  );
+  return rows.map((row) => `${asText(row[0])} ${asText(row[1])}`);
+}
+
 /**
  * information_schema shows a body with its string escapes undone and unusual names mangled. Where it differs from what is
  * expected, the exact text decides.

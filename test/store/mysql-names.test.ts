@@ -4,7 +4,7 @@ import { isNameableInTrigger, quoteName } from '../../stores/mysql/quote.js';
 import { readTables } from '../../stores/mysql/definitions.js';
 import { createTrigger, triggersOf } from '../../stores/mysql/triggers.js';
 import { triggerSession } from '../../stores/mysql/triggerInstall.js';
-import { readPlan } from '../../stages/tables.js';
+import { readPlan } from '../../stages/tableSource.js';
 import { seededRandom, testSeed } from '../support/random.js';
 import { createRig, type Rig } from './mysqlRig.js';
 

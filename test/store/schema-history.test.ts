@@ -2,8 +2,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeChanges } from '../../core/schemaChange.js';
 import type { Config } from '../../core/config.js';
+import { nothingSeen, watchDefinitions } from '../../stages/definitionWatch.js';
 import { install } from '../../stages/install.js';
-import { watchTriggers } from '../../stages/watch.js';
+import { noticeChanges, watchTriggers } from '../../stages/watch.js';
 import { asText } from '../../stores/mysql/cell.js';
 import { readCopies } from '../../stores/mysql/copies.js';
 import { readOldKeys } from '../../stores/mysql/oldKeys.js';
@@ -11,6 +12,8 @@ import { schemaFingerprint } from '../../stores/mysql/schemaFingerprint.js';
 import { readChanges, readSchemas, recordChange, releaseHeld } from '../../stores/mysql/schemaHistory.js';
 import { readCapturedTables } from '../../stores/mysql/state.js';
 import { leaveTable, takeTable } from '../../stores/mysql/tableLock.js';
+import { until } from '../support/processes.js';
+import { seededRandom, testSeed } from '../support/random.js';
 import { createRig, type Rig } from './mysqlRig.js';
 
 let rig: Rig;
@@ -70,14 +73,36 @@ test('every kind of change is recorded once, with what followed from it', async 
   await look();
   await rig.run('ALTER TABLE {src}.t CONVERT TO CHARACTER SET latin1');
   await look();
+  await rig.run('ALTER TABLE {src}.t CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin');
+  await look();
   expect(await history('t')).toEqual([
     'copy: captured from here on',
     'copy: column w dropped (int); column v changed from varchar(20), NULL to varchar(40), NOT NULL; column x added (bigint)',
     'copy: column x renamed to y',
     'none: column v changed from varchar(40) to varchar(50)',
-    'none: column v changed from utf8mb4 utf8mb4_0900_ai_ci to latin1 latin1_swedish_ci',
+    'copy: column v changed from utf8mb4 utf8mb4_0900_ai_ci to latin1 latin1_swedish_ci',
+    'none: column v changed from latin1 latin1_swedish_ci to utf8mb4 utf8mb4_bin',
   ]);
   expect((await copies())['t']).toBe('needed columns-changed');
+});
+
+test('what changes rows without any event is copied: another expression, a longer BINARY', async () => {
+  await rig.run('CREATE TABLE {src}.made (id BINARY(3) PRIMARY KEY, n INT, x INT AS (n + 1) STORED)');
+  await look();
+  await allDone();
+  await rig.run('ALTER TABLE {src}.made MODIFY x INT AS (n + 2) STORED');
+  await look();
+  expect((await copies())['made']).toBe('needed columns-changed');
+  await allDone();
+  await rig.run('ALTER TABLE {src}.made MODIFY id BINARY(6)');
+  await look();
+  expect((await copies())['made']).toBe('needed columns-changed');
+  const table = (await readCapturedTables(rig.mysql, rig.state)).find(({ name }) => name === 'made');
+  expect(await readOldKeys(rig.mysql, rig.state, table?.id ?? 0)).toHaveLength(1);
+  expect((await history('made')).slice(1)).toEqual([
+    'copy: column x changed from generated as (`n` + 1) to generated as (`n` + 2)',
+    'copy: column id changed from binary(3) to binary(6)',
+  ]);
 });
 
 test('created, renamed, dropped and left out: each name has its story', async () => {
@@ -93,6 +118,87 @@ test('created, renamed, dropped and left out: each name has its story', async ()
   await look();
   expect((await history('grown')).at(-1)).toBe('forgotten: table dropped');
   expect((await history('kept')).at(-1)).toBe('copy: table created');
+});
+
+test('a table that is renamed before its triggers stand is told as renamed; one made anew with its columns is not', async () => {
+  const notice = (): Promise<void> => noticeChanges({ config: rig.config, mysql: rig.mysql });
+  // A table with the same columns that is not captured is no candidate.
+  await rig.run('CREATE TABLE {src}._other_del (id INT PRIMARY KEY)', 'CREATE TABLE {src}.young (id INT PRIMARY KEY)');
+  await notice();
+  expect(await triggersOn('young')).toBe(0);
+  await rig.run('RENAME TABLE {src}.young TO {src}.grown');
+  await notice();
+  await look();
+  expect(await history('young')).toEqual(['copy: table created', 'forgotten: table renamed from young to grown']);
+  expect(await history('grown')).toEqual(['copy: table renamed from young to grown']);
+  await rig.run('CREATE TABLE {src}.first (id BIGINT PRIMARY KEY)');
+  await notice();
+  await rig.run(
+    `UPDATE ${rig.state}.schema_changes SET noticed_at = noticed_at - INTERVAL 1 MINUTE WHERE table_name = 'first'`,
+    'DROP TABLE {src}.first',
+    'CREATE TABLE {src}.second (id BIGINT PRIMARY KEY)',
+  );
+  await look();
+  expect(await history('first')).toEqual(['copy: table created', 'forgotten: table dropped']);
+  expect(await history('second')).toEqual(['copy: table created']);
+});
+
+test('a rename is told as one at whatever moment it comes between looks and notices', { timeout: 60_000 }, async () => {
+  const deps = { config: rig.config, mysql: rig.mysql };
+  const random = seededRandom(testSeed());
+  const again = async (work: () => Promise<unknown>, ended: () => boolean): Promise<void> => {
+    while (!ended()) await work();
+  };
+  for (let i = 0; i < 8; i++) {
+    let ended = false;
+    await rig.run(`CREATE TABLE {src}.before${i} (id INT PRIMARY KEY)`);
+    const looking = [() => watchTriggers(deps), () => noticeChanges(deps)].map((work) => again(work, () => ended));
+    await until('it is there', async () => (await history(`before${i}`)).length > 0, { everyMs: 1 });
+    await new Promise((resolve) => setTimeout(resolve, random.below(300)));
+    await rig.run(`RENAME TABLE {src}.before${i} TO {src}.after${i}`);
+    await until('it is known', async () => (await history(`after${i}`)).length > 0, { everyMs: 1 });
+    ended = true;
+    await Promise.all(looking);
+    expect(await history(`after${i}`)).toEqual([`copy: table renamed from before${i} to after${i}`]);
+  }
+});
+
+test('a notice does not wait for a look: nothing but the history changes by it', async () => {
+  await rig.run('ALTER TABLE {src}.t ADD x INT', 'ALTER TABLE {src}.held ADD x INT', 'DROP TABLE {src}.kept');
+  const before = await copies();
+  await Promise.all([1, 2, 3].map(() => noticeChanges({ config: rig.config, mysql: rig.mysql })));
+  expect((await history('t')).at(-1)).toBe('copy: column x added (int)');
+  expect((await history('held')).at(-1)).toBe('paused: column x added (int)');
+  expect((await history('kept')).at(-1)).toBe('forgotten: table dropped');
+  expect(await copies()).toEqual(before);
+  expect((await history('t')).length + (await history('held')).length + (await history('kept')).length).toBe(6);
+  // Noticed twice, a drop leaves nothing behind that a table of the name would be held against.
+  expect([...(await readSchemas(rig.mysql, rig.state)).keys()]).toEqual(['held', 't']);
+  await rig.run('CREATE TABLE {src}.kept (id INT PRIMARY KEY)');
+  await look();
+  expect((await history('kept')).at(-1)).toBe('copy: captured from here on');
+});
+
+test('the watch tells what it saw until it is heard, and goes on when MySQL could not be asked', async () => {
+  const told: boolean[] = [];
+  const failed: unknown[] = [];
+  const end = new AbortController();
+  const broken = { ...rig.mysql, rows: () => Promise.reject(new Error('away')) };
+  const mysql = { ...rig.mysql, rows: (...asked: Parameters<typeof rig.mysql.rows>) => source().rows(...asked) };
+  const source = (): typeof rig.mysql => (failed.length === 0 ? broken : rig.mysql);
+  const watching = watchDefinitions({ config: rig.config, mysql }, nothingSeen(), end.signal, {
+    changed: () => Promise.resolve(told.push(true) > 1),
+    failed: (error) => void failed.push(error),
+  });
+  await rig.run('ALTER TABLE {src}.t ADD x INT');
+  await until('it is told twice', () => told.length === 2);
+  expect((await history('t')).at(-1)).toBe('copy: column x added (int)');
+  expect(failed).toHaveLength(1);
+  await rig.run('ALTER TABLE {src}.t ADD y INT');
+  await until('it is told of the next', () => told.length === 3);
+  end.abort();
+  await watching;
+  expect(told).toHaveLength(3);
 });
 
 test('a swap as gh-ost and pt-online-schema-change do it: known at once, triggers and a copy at the first look', async () => {
@@ -132,9 +238,12 @@ test('under `pause` triggers wait until the stores leave the table alone; the wi
   await releaseHeld(rig.mysql, rig.state, ['held']);
   expect((await look()).held).toEqual([]);
   // What no row shows needs nobody.
-  await rig.run('ALTER TABLE {src}.held MODIFY n INT NOT NULL');
+  await rig.run('ALTER TABLE {src}.held ADD s VARCHAR(5)');
+  await look(['held']);
+  await releaseHeld(rig.mysql, rig.state, ['held']);
+  await rig.run('ALTER TABLE {src}.held MODIFY s VARCHAR(9)');
   expect((await look()).held).toEqual([]);
-  expect((await history('held')).at(-1)).toBe('none: column n changed from NULL to NOT NULL');
+  expect((await history('held')).at(-1)).toBe('none: column s changed from varchar(5) to varchar(9)');
 });
 
 test('under `ignore` nothing is copied and new columns stay out; a changed key is held', async () => {
@@ -210,6 +319,8 @@ test('the fingerprint changes with everything that a look depends on, and with n
     'ALTER TABLE {src}.t ADD x INT, ALGORITHM=INSTANT',
     'ALTER TABLE {src}.t RENAME COLUMN x TO y',
     'ALTER TABLE {src}.t MODIFY y BIGINT',
+    'ALTER TABLE {src}.t ADD g INT AS (id + 1)',
+    'ALTER TABLE {src}.t MODIFY g INT AS (id + 2)',
     'ALTER TABLE {src}.t ALTER COLUMN y SET INVISIBLE',
     'ALTER TABLE {src}.t CONVERT TO CHARACTER SET latin1',
     'ALTER TABLE {src}.t DROP COLUMN y, ALGORITHM=INSTANT',

@@ -5,7 +5,7 @@ import type { Column, Definition } from '../../core/definition.js';
 import { members } from '../../stores/mysql/columnType.js';
 import { databaseProblems, serverProblems } from '../../stores/mysql/check.js';
 import { isSupportedVersion, type ServerFacts } from '../../stores/mysql/server.js';
-import { changesRows } from '../../stores/mysql/definitionChange.js';
+import { changesKey, changesRows } from '../../stores/mysql/definitionChange.js';
 import { leftOut } from '../../stores/mysql/eligibility.js';
 import { mysqlFailure } from '../../stores/mysql/failure.js';
 import { hasGlobal, hasPrivilege, parseGrants } from '../../stores/mysql/grants.js';
@@ -331,8 +331,12 @@ describe('whether a change of columns changes rows', () => {
   test.for([
     ['nothing', base, false],
     ['a longer VARCHAR', changed(1, { ...base.columns[1]!, length: 500, columnType: 'varchar(500)' }), false],
-    ['another character set', changed(1, { ...base.columns[1]!, charset: 'utf16', collation: 'utf16_bin' }), false],
-    ['NOT NULL', changed(1, { ...base.columns[1]!, nullable: false }), false],
+    ['a character set that holds as much', changed(1, { ...base.columns[1]!, charset: 'utf16' }), false],
+    // Outside strict mode MySQL makes something else of what does not fit, and tells nobody.
+    ['a character set that holds less', changed(1, { ...base.columns[1]!, charset: 'utf8mb3' }), true],
+    ['NOT NULL', changed(1, { ...base.columns[1]!, nullable: false }), true],
+    ['NULL', changed(0, { ...base.columns[0]!, nullable: true }), false],
+    ['another expression', changed(2, { ...base.columns[2]!, generated: true, expression: '(`id` + 1)' }), true],
     ['one more ENUM member', changed(3, enumOf('a', 'b', 'c')), false],
     ['members in another order', changed(3, enumOf('b', 'a')), true],
     ['another scale', changed(2, { ...base.columns[2]!, scale: 4 }), true],
@@ -343,6 +347,22 @@ describe('whether a change of columns changes rows', () => {
     ['another key', { ...base, key: ['id', 'name'] }, true],
   ] as const)('%s', ([, now, changes]) => {
     expect(changesRows(base, now)).toBe(changes);
+  });
+
+  test.for([
+    ['varchar', 20, 40, false],
+    ['varchar', 40, 20, true],
+    ['varbinary', 3, 6, false],
+    // Values of BINARY are filled up with zero bytes.
+    ['binary', 3, 6, true],
+  ] as const)('%s(%i) to (%i)', ([type, before, now, changes]) => {
+    const of = (length: number): Definition => ({
+      ...item,
+      columns: [item.columns[0]!, column('x', type, { length })],
+    });
+    expect(changesRows(of(before), of(now))).toBe(changes);
+    const key = (length: number): Definition => ({ ...of(length), key: ['x'] });
+    expect(changesKey(key(before), key(now))).toBe(type === 'binary');
   });
 });
 
