@@ -97,10 +97,8 @@ function generatedColumns(
   columns: readonly RandomColumn[],
   nameOf: (start: string) => string,
 ): string[] {
-  // Not over UTF-16, UTF-32 or UCS-2: there, MySQL's own warnings of such a column differ once triggers stand (open question).
-  const source = columns.find(({ type }) =>
-    /^(?:VARCHAR.*(?:utf8mb4|latin1)|BIGINT|INT|DECIMAL|DATE\b)/.test(type.ddl),
-  );
+  // No backslash in the expression: in a session with NO_BACKSLASH_ESCAPES MySQL computes another value than in others.
+  const source = columns.find(({ type }) => /^(?:VARCHAR|BIGINT|INT|DECIMAL|DATE\b)/.test(type.ddl));
   if (source === undefined || random.chance(0.5)) return [];
   const stored = random.pick(['VIRTUAL', 'STORED', 'VIRTUAL INVISIBLE']);
   return [`${quote(nameOf('g'))} VARCHAR(200) AS (CONCAT(${quote(source.name)}, '!')) ${stored}`];
