@@ -26,7 +26,7 @@ export interface SchemaScope {
 
 export interface SchemaEffect {
   readonly findings: readonly Finding[];
-  /** Whether it is about this database, or about accounts. */
+  /** Whether it is about this database, or about our account; a server has many others, whose looks would be ours. */
   readonly concerns: boolean;
 }
 
@@ -96,11 +96,13 @@ export class WitnessedSchema {
       case 'drop-trigger':
         if (statement.database === this.#scope.database && isOurName(statement.name)) this.#count(statement.name, -1);
         return this.#effect([statement], []);
-      case 'account':
-        if (text.includes(this.#scope.user)) this.withoutRights = statement.takes;
-        return { findings: [], concerns: true };
+      case 'account': {
+        const ours = text.includes(this.#scope.user);
+        if (ours) this.withoutRights = statement.takes;
+        return { findings: [], concerns: ours };
+      }
       case 'database':
-        return { findings: [], concerns: true };
+        return { findings: [], concerns: text.includes(this.#scope.database) };
     }
   }
 
