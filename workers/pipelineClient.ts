@@ -103,6 +103,8 @@ async function start(client: Client, handle: Handle, config: Config): Promise<'s
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
       workflowTaskTimeout,
       typedSearchAttributes: searchAttributes(config.pipeline, 'starting'),
+      staticDetails:
+        'How it goes: the current details. A problem has a code: docs/errors.md; what to do at night: docs/runbook.md.',
       staticSummary: `${config.mysql.database} → ${configuredStores(config).join(' and ')}`,
     });
     return 'started';

@@ -31,8 +31,12 @@ interface Ended {
 }
 
 export async function ingest(input: messages.IngestInput): Promise<messages.IngestResult> {
-  const { loadIngest } = proxyActivities<IngestActivities>(streamOptions(input.pipeline, 'ingest'));
-  const { settleIngest, proveIngest } = proxyActivities<IngestActivities>(ingestOptions(input.pipeline));
+  const { loadIngest } = proxyActivities<IngestActivities>(
+    streamOptions(input.pipeline, 'ingest', `load into ${input.table}`),
+  );
+  const { settleIngest, proveIngest } = proxyActivities<IngestActivities>(
+    ingestOptions(input.pipeline, `end of the load into ${input.table}`),
+  );
   const request = { scope: messages.scopeOf(input), ingest: input.ingest };
   let paused = input.paused === true;
   let cancelled = false;

@@ -1,4 +1,7 @@
-/** How activities and child workflows are called: every timeout and retry of the pipeline in one place. */
+/**
+ * How activities and child workflows are called: every timeout and retry of the pipeline in one place. A `summary` stands beside
+ * the activity's name in the web UI.
+ */
 import type { ActivityOptions, ChildWorkflowOptions } from '@temporalio/workflow';
 import { ActivityCancellationType, ChildWorkflowCancellationType, ParentClosePolicy } from '@temporalio/workflow';
 import { searchAttributes } from './searchAttributes.js';
@@ -10,9 +13,10 @@ import { taskQueue, type QueueName } from '../core/workflowNames.js';
  * within 3 s. A failure states its own, longer delay (activities/run.ts). A false alarm is harmless: the store's epoch and
  * the producer's fence decide.
  */
-export function streamOptions(pipeline: string, queue: QueueName): ActivityOptions {
+export function streamOptions(pipeline: string, queue: QueueName, summary: string): ActivityOptions {
   return {
     taskQueue: taskQueue(pipeline, queue),
+    summary,
     startToCloseTimeout: '30 days',
     heartbeatTimeout: '2 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -21,14 +25,15 @@ export function streamOptions(pipeline: string, queue: QueueName): ActivityOptio
 }
 
 /** As a stream, but nobody waits for it: it is heard of less often, and taken over a little later. */
-export function verifyOptions(pipeline: string, queue: QueueName): ActivityOptions {
-  return { ...streamOptions(pipeline, queue), heartbeatTimeout: '5 seconds' };
+export function verifyOptions(pipeline: string, queue: QueueName, summary: string): ActivityOptions {
+  return { ...streamOptions(pipeline, queue, summary), heartbeatTimeout: '5 seconds' };
 }
 
 /** What ends an ingest: it waits for triggers and stores as long as it takes. */
-export function ingestOptions(pipeline: string): ActivityOptions {
+export function ingestOptions(pipeline: string, summary: string): ActivityOptions {
   return {
     taskQueue: taskQueue(pipeline, 'ingest'),
+    summary,
     startToCloseTimeout: '30 days',
     heartbeatTimeout: '3 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -37,8 +42,8 @@ export function ingestOptions(pipeline: string): ActivityOptions {
 }
 
 /** The same for the witness: its healing must begin within ten seconds, this included. */
-export function witnessOptions(pipeline: string): ActivityOptions {
-  return { ...streamOptions(pipeline, 'capture'), heartbeatTimeout: '5 seconds' };
+export function witnessOptions(pipeline: string, summary: string): ActivityOptions {
+  return { ...streamOptions(pipeline, 'capture', summary), heartbeatTimeout: '5 seconds' };
 }
 
 /** Short work that is tried until it succeeds or turns out to be impossible. */
@@ -67,9 +72,10 @@ export function lookOptions(pipeline: string): ActivityOptions {
  * A part of a sweep, seconds to minutes long. A server that is away is waited for about a minute; then the sweep ends, says
  * why, and can be taken up where it was.
  */
-export function sweepOptions(pipeline: string): ActivityOptions {
+export function sweepOptions(pipeline: string, summary: string): ActivityOptions {
   return {
     taskQueue: taskQueue(pipeline, 'sweep'),
+    summary,
     startToCloseTimeout: '6 hours',
     heartbeatTimeout: '3 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -27,6 +27,10 @@ export interface Verdict {
   readonly copyNow: boolean;
 }
 
+function troubleLine({ severity, code, message, fix }: OpenProblem, afterMs: number): string {
+  return `${severity === 'error' ? '**error**' : 'warning'} \`${code}\`: ${message}. ${fix} Next try in ${afterMs / 1000} s.`;
+}
+
 export const again: Verdict = { afterMs: 0, problem: null, copyNow: false };
 
 /** A fault that only an operator can end is tried again at this pace, so that nobody has to tell lockstep when it is over. */
@@ -58,7 +62,7 @@ export async function keepRunning(input: StreamInput, loop: StreamLoop): Promise
   });
 
   while (!draining) {
-    setCurrentDetails(rests() ? 'Paused.' : 'Running.');
+    show(rests() ? 'Paused: the store is left alone.' : 'Running.');
     if (rests()) {
       await condition(() => draining || !rests());
       continue;
@@ -67,10 +71,15 @@ export async function keepRunning(input: StreamInput, loop: StreamLoop): Promise
     if (verdict.problem !== null || verdict.copyNow) await report(verdict.problem, verdict.copyNow);
     if (verdict.afterMs > 0) {
       const held = steering;
-      if (verdict.problem !== null) setCurrentDetails(`${verdict.problem.code}: ${verdict.problem.message}`);
+      if (verdict.problem !== null) show(troubleLine(verdict.problem, verdict.afterMs));
       await condition(() => draining || steering !== held, verdict.afterMs);
     }
     if (historyIsLong() && !draining && allHandlersFinished()) await continueAsNew({ ...input, steering });
+  }
+
+  /** Short: the web UI shows no more of it than of the summary beside it. */
+  function show(line: string): void {
+    setCurrentDetails(`${line} Rates, lag and every open problem: workflow \`${pipelineId(input.pipeline)}\`.`);
   }
 
   function rests(): boolean {

@@ -56,10 +56,17 @@ export async function validate(input: ValidateInput): Promise<SweepResult> {
 }
 
 async function sweep(input: ValidateInput): Promise<SweepResult> {
-  const acts = proxyActivities<SweepActivities>(sweepOptions(input.pipeline));
+  const acts = (summary: string): SweepActivities =>
+    proxyActivities<SweepActivities>(sweepOptions(input.pipeline, summary));
   const { tables, sweepStores: stores } = input;
   const scope = scopeOf(input);
-  const begun = await acts.beginSweep({ scope, sweep: input.sweep ?? uuid4(), tables, stores, askedBy: input.askedBy });
+  const begun = await acts('what is to be swept').beginSweep({
+    scope,
+    sweep: input.sweep ?? uuid4(),
+    tables,
+    stores,
+    askedBy: input.askedBy,
+  });
   const request: SweepRequest = { scope, sweep: begun.sweep, tables, stores };
   const sweeping = new CancellationScope();
   let drained = false;
@@ -72,7 +79,7 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
       await rowsOfAll(planOf(begun.tables));
       const through = await Promise.all(stores.map((store) => entriesOf(store, begun.entries[store] ?? null)));
       if (through.includes(false)) await goOn();
-      const { drift } = await acts.finishSweep(request);
+      const { drift } = await acts('the sums').finishSweep(request);
       const mended = input.repair && drift > 0 ? await repair(drift) : { repaired: 0, left: drift, tooMuch: [] };
       const { repaired, left, tooMuch } = mended;
       const held = tooMuch.length === 0 ? '' : ` Too much drifts to be repaired unasked: ${tooMuch.join(', ')}.`;
@@ -88,14 +95,21 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
     });
   } catch (error) {
     if (isCancellation(error) && !drained) {
-      await CancellationScope.nonCancellable(() => acts.endSweep(request));
+      await CancellationScope.nonCancellable(() => acts('ended before it was through').endSweep(request));
       throw error;
     }
     if (!drained && !(error instanceof Error && error.name === 'ActivityFailure')) throw error;
     const reason = drained ? 'the pipeline was stopped' : describe(error);
-    await CancellationScope.nonCancellable(() => acts.endSweep(request));
+    await CancellationScope.nonCancellable(() => acts('ended before it was through').endSweep(request));
     show(`Ended before it was through: ${reason}`);
     return { sweep: begun.sweep, state: 'ended', reason, drift: 0, repaired: 0, left: 0 };
+  }
+
+  function show(line: string): void {
+    const what = tables === null ? 'all tables' : tables.map((table) => `\`${table.replaceAll('`', "'")}\``).join(', ');
+    setCurrentDetails(
+      `### sweep of ${what} against ${stores.join(' and ')}\n\n${line}\n\nDrift that is left: \`lockstep status\`; one key's story: \`lockstep explain TABLE KEY\`.`,
+    );
   }
 
   async function rowsOfAll(plan: RowsPlan): Promise<void> {
@@ -114,9 +128,10 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
           continue;
         }
         if (job === null) return;
-        const outcome = await acts.sweepRows({ ...request, ...job });
+        const outcome = await acts(`rows of ${job.table}, chunk ${job.number + 1}`).sweepRows({ ...request, ...job });
         sweptBy(plan, job, outcome);
-        show(`${plan.rows} rows swept, ${plan.drift} keys drift.`);
+        const through = plan.tables.filter((table) => table.through).length;
+        show(`${through} of ${plan.tables.length} tables through: ${plan.rows} rows swept, ${plan.drift} keys drift.`);
       }
     });
     await Promise.all(lanes);
@@ -133,7 +148,7 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
   async function aside(table: string, first: LeftOutReason): Promise<void> {
     let reason = first;
     for (let attempt = 0; attempt < asideTries; attempt++) {
-      const taken = await acts.takeAgain({ ...request, table });
+      const taken = await acts(table).takeAgain({ ...request, table });
       if (taken.kind === 'again') {
         const asides = await rowsOf(planOf([{ name: table, chunks: 1, next: 0, through: false }]));
         const again = asides.get(table);
@@ -144,14 +159,15 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
       show(`${table} is set aside: ${reason}.`);
       await sleep(asidePauseMs);
     }
-    await acts.leaveOut({ ...request, table, reason });
+    await acts(table).leaveOut({ ...request, table, reason });
   }
 
   /** False: the history has become long before the last part. */
   async function entriesOf(store: StoreName, first: number | null): Promise<boolean> {
     if (first === null) return true;
     for (let number = first; !historyIsLong();) {
-      const outcome = await acts.sweepEntries({ ...request, store, number });
+      show(`Rows are through; what ${store} holds, part ${number + 1}.`);
+      const outcome = await acts(`entries of ${store}, part ${number + 1}`).sweepEntries({ ...request, store, number });
       switch (outcome.kind) {
         case 'again':
           number = 0;
@@ -172,14 +188,14 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
     let tooMuch: readonly string[] = [];
     for (let round = 1; ; round++) {
       for (;;) {
-        const outcome = await acts.repairSweep({ ...request, limits: input.limits });
+        const outcome = await acts(`repair ${round}`).repairSweep({ ...request, limits: input.limits });
         if (outcome.kind === 'stopped') continue;
         show(`${outcome.keys} keys were logged again.`);
         tooMuch = outcome.tooMuch;
         if (outcome.waitMs === null) break;
         if (outcome.waitMs > 0) await sleep(outcome.waitMs);
       }
-      const checked = await acts.recheckSweep(request);
+      const checked = await acts(`repaired keys again, ${round}`).recheckSweep(request);
       if (checked.kind === 'stopped') continue;
       const { healed, left } = checked;
       if (left === 0 || round >= repairRounds) return { repaired: healed, left: Math.max(0, drift - healed), tooMuch };
@@ -197,10 +213,6 @@ interface Mended {
   readonly left: number;
   /** Tables of which more drifts than may be repaired unasked. */
   readonly tooMuch: readonly string[];
-}
-
-function show(line: string): void {
-  setCurrentDetails(line);
 }
 
 function describe(error: unknown): string {

@@ -1,6 +1,7 @@
 /** Verify: holds what each applied event should have left against what one shard of a store holds. Reading only, it never rests. */
 import { ApplicationFailure, proxyActivities } from '@temporalio/workflow';
 import type { VerifyActivities } from '../activities/contract.js';
+import { streamSummary } from '../core/workflowNames.js';
 import { scopeOf, type StreamInput } from './messages.js';
 import { verifyOptions } from './options.js';
 import { keepRunning } from './stream.js';
@@ -11,7 +12,7 @@ export async function verify(input: StreamInput): Promise<void> {
   if (stream.kind !== 'verify')
     throw ApplicationFailure.nonRetryable('verify was started without a store', 'LS-INTERNAL');
   const { store, shard } = stream;
-  const { runVerify } = proxyActivities<VerifyActivities>(verifyOptions(input.pipeline, store));
+  const { runVerify } = proxyActivities<VerifyActivities>(verifyOptions(input.pipeline, store, streamSummary(stream)));
   await keepRunning(input, {
     concern: () => '',
     run: async () => afterVerify(stream, await runVerify({ scope: scopeOf(input), store, shard })),
