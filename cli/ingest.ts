@@ -16,7 +16,7 @@ import {
   type IngestFlags,
   type Target,
 } from './ingestOptions.js';
-import { count, dryRunText, fileName, planLine } from './ingestWords.js';
+import { count, dryRunText, fileName, planLine, RejectKinds } from './ingestWords.js';
 import { openProgress } from './progress.js';
 
 export function addIngest(program: Command): void {
@@ -133,11 +133,12 @@ async function tryOut(plan: IngestPlan, flags: IngestFlags): Promise<Result> {
   const named = (async function* () {
     for await (const { fileIndex, ...reject } of rejects) yield { ...reject, file: fileName(plan, fileIndex) };
   })();
-  const written = await writeRejects(path, named).finally(() => progress.end());
+  const kinds = new RejectKinds();
+  const written = await writeRejects(path, kinds.counted(named)).finally(() => progress.end());
   const rejectFile = written === 0 ? null : path;
   return {
     json: { dryRun: true, table, ...result, rejectFile },
-    words: withRejectFile(dryRunText(table, result), rejectFile),
+    words: withRejectFile(dryRunText(table, result), rejectFile, kinds),
     good: result.rejected <= (flags.maxRejects ?? 0),
   };
 }
@@ -158,10 +159,11 @@ async function load(
   process.once('SIGINT', detach);
   try {
     const report = await runIngest(config, mysql, asked, optionsFrom(flags), openProgress());
-    const rejectFile = report.rejected === 0 ? null : await keepRejects(config, mysql, report, flags);
+    const kinds = new RejectKinds();
+    const rejectFile = report.rejected === 0 ? null : await keepRejects(config, mysql, report, flags, kinds);
     return {
       json: { ...report, rejectFile },
-      words: withRejectFile(reportText(report), rejectFile),
+      words: withRejectFile(reportText(report), rejectFile, kinds),
       good: report.agrees,
     };
   } catch (error) {
@@ -174,7 +176,13 @@ async function load(
 }
 
 /** Rejected rows stand in MySQL, with the chunks that they belong to; the file is a copy of them. */
-async function keepRejects(config: Config, mysql: Mysql, report: IngestReport, flags: IngestFlags): Promise<string> {
+async function keepRejects(
+  config: Config,
+  mysql: Mysql,
+  report: IngestReport,
+  flags: IngestFlags,
+  kinds: RejectKinds,
+): Promise<string> {
   const [{ writeRejects }, { readRejects }, { readIngest }] = await Promise.all([
     import('../stores/files/rejectFile.js'),
     import('../stores/mysql/ingestChunks.js'),
@@ -189,12 +197,12 @@ async function keepRejects(config: Config, mysql: Mysql, report: IngestReport, f
       yield { ...reject, file: fileName(ingest.plan, file) };
     }
   })();
-  await writeRejects(path, named);
+  await writeRejects(path, kinds.counted(named));
   return path;
 }
 
-function withRejectFile(words: string, path: string | null): string {
-  return path === null ? words : `${words}\n  rejected rows are in ${path}`;
+function withRejectFile(words: string, path: string | null, kinds: RejectKinds): string {
+  return path === null ? words : [words, `  rejected rows are in ${path}:`, ...kinds.words()].join('\n');
 }
 
 function inAlready(table: string, error: unknown): Result {

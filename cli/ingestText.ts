@@ -32,7 +32,7 @@ export function reportText(report: IngestReport): string {
     ...Object.entries(report.stores).map(([name, proof]) => `  ${storeNames[name] ?? name}${proofWords(proof)}`),
     ...(report.relogged === 0
       ? []
-      : [`  meanwhile  ${count(report.relogged)} rows were changed by an application and are in step`]),
+      : [`  meanwhile  ${count(report.relogged)} rows that an application changed, or a store lost, are in step`]),
     `  time       ${time(Math.round(report.seconds))}, ${count(report.rowsPerSecond)} rows/s from the first row to the last proof`,
     ...(problem === null ? [] : [`  ${problem}`]),
     report.agrees ? 'file and stores agree' : 'file and stores do not agree',

@@ -91,7 +91,7 @@ export interface IngestReport {
   readonly digest: string;
   readonly mysql: { readonly equal: number; readonly altered: number };
   readonly stores: Readonly<Partial<Record<StoreName, StoreProof>>>;
-  /** Direct road: rows that the closing comparison of the whole table logged, because an application had changed them meanwhile. */
+  /** Direct road: rows that the closing comparison of the whole table logged: an application changed them meanwhile, or a store lost them. */
   readonly relogged: number;
   readonly seconds: number;
   readonly rowsPerSecond: number;
