@@ -143,7 +143,7 @@ export const rejectReasons = {
   length: 'has a value longer than the column',
   member: 'has a value that the ENUM or SET does not have',
   ambiguous: 'has a binary value that could be hex or base64 (--binary says which)',
-  'too-large': 'is larger than a record may be',
+  'too-large': 'is longer than a statement of MySQL may be',
   duplicate: 'has a key that is taken',
   'foreign-key': 'names a row that the other table does not have',
   check: 'breaks a CHECK constraint',

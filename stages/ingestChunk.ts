@@ -100,7 +100,7 @@ async function bring(
     rejects: rejectsOf(chunk, rowsIn),
   };
   await behind(before, queries);
-  await addChunk(queries, stateDatabase, ingest.id, entry);
+  await addChunk(queries, stateDatabase, ingest.id, entry, context.rows.traits.packetBytes);
   const marker = images.length > 0 ? await context.beforeCommit(queries) : null;
   return { ...entry, rejected: entry.rejects.length, images, marker };
 }

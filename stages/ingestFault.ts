@@ -10,8 +10,22 @@ const structural = new Set([
   0, 1046, 1054, 1064, 1136, 1146, 1153, 1192, 1223, 1290, 1305, 1449, 1665, 1792, 3024, 3100,
 ]);
 
+/** A statement that MySQL would not take, because of its length: not sent, since MySQL drops the connection for it. */
+export class TooLong extends Error {
+  override readonly name = 'TooLong';
+}
+
+/** Throws TooLong. */
+export function fitting(sql: string, { packetBytes }: { readonly packetBytes: number }): string {
+  // UTF-8 takes up to three bytes for a unit of UTF-16; counting them is only worth it near the limit.
+  const most = packetBytes - 1024;
+  if (sql.length * 3 <= most || Buffer.byteLength(sql) <= most) return sql;
+  throw new TooLong(`max_allowed_packet is ${packetBytes} bytes`);
+}
+
 /** Null for a failure that says nothing of a row. */
 export function rowFault(error: unknown): RowFault | null {
+  if (error instanceof TooLong) return { reason: 'too-large', column: null, detail: error.message };
   if (!(error instanceof LockstepError) || error.code !== 'LS-MYSQL-STATEMENT') return null;
   const errno = errorNumber(error);
   if (structural.has(errno)) return null;

@@ -12,7 +12,7 @@ import { atValues, insertRows, keyLiteral, updateRow, updateRows, type RowScope 
 import { quoteTable } from '../stores/mysql/quote.js';
 import { keyJson } from '../stores/mysql/rowJson.js';
 import type { TableTraits } from '../stores/mysql/tableTraits.js';
-import { isTakenKey, rowFault, type RowFault } from './ingestFault.js';
+import { fitting, isTakenKey, rowFault, type RowFault } from './ingestFault.js';
 
 export interface Accepted {
   readonly row: InputRow;
@@ -122,7 +122,7 @@ async function insertRun(
   written: Written,
 ): Promise<void> {
   try {
-    const { insertId } = await queries.run(insertRows(context, rows));
+    const { insertId } = await queries.run(fitting(insertRows(context, rows), context.traits));
     rows.forEach((row, i) => written.accept(row, draws ? insertId + i * context.traits.autoIncrementStep : null));
   } catch (error) {
     const fault = rowFault(error);
@@ -219,7 +219,7 @@ async function updateTogether(
 ): Promise<void> {
   if (rows.length === 0) return;
   try {
-    await queries.run(updateRows(context, rows, context.defaults));
+    await queries.run(fitting(updateRows(context, rows, context.defaults), context.traits));
     for (const row of rows) written.accept(row, null);
   } catch (error) {
     const fault = rowFault(error);
@@ -241,7 +241,7 @@ async function updateOne(queries: Queries, context: RowsContext, row: InputRow, 
   const condition = atValues(keyColumns(definition), keyValues(definition, columns, row));
   const statement = updateRow(context, row, condition, [...context.defaults, ...left]);
   try {
-    if (statement !== null) await queries.run(statement);
+    if (statement !== null) await queries.run(fitting(statement, context.traits));
     written.accept(row, null);
   } catch (error) {
     const fault = rowFault(error);

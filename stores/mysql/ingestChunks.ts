@@ -43,6 +43,7 @@ export async function addChunk(
   stateDatabase: string,
   ingest: number,
   chunk: ChunkEntry,
+  packetBytes: number,
 ): Promise<void> {
   const { number, accepted, altered, bytes, digest, keys, next, rejects } = chunk;
   await queries.run(
@@ -61,23 +62,43 @@ export async function addChunk(
       accepted === 0,
     ],
   );
-  if (rejects.length === 0) return;
-  await queries.run(
-    `INSERT INTO ${rejected(stateDatabase)} (ingest, chunk, place, file, line, reason, column_name, detail, raw) VALUES ?`,
-    [
-      rejects.map(({ file, line, reason, column, detail, raw }, place) => [
-        ingest,
-        number,
-        place,
-        file,
-        line,
-        reason,
-        column,
-        detail === null ? null : detail.slice(0, 1000),
-        raw,
-      ]),
-    ],
-  );
+  const most = packetBytes / 8;
+  for (const group of groups(rejects, most)) {
+    await queries.run(
+      `INSERT INTO ${rejected(stateDatabase)} (ingest, chunk, place, file, line, reason, column_name, detail, raw) VALUES ?`,
+      [
+        group.map(({ place, file, line, reason, column, detail, raw }) => [
+          ingest,
+          number,
+          place,
+          file,
+          line,
+          reason,
+          column,
+          detail === null ? null : detail.slice(0, 1000),
+          raw.length > most ? `${raw.slice(0, most)}… (cut here: ${raw.length} characters)` : raw,
+        ]),
+      ],
+    );
+  }
+}
+
+type PlacedReject = ChunkEntry['rejects'][number] & { readonly place: number };
+
+/** So many of them a statement that it stays well below what MySQL takes; a character is up to four bytes there. */
+function groups(rejects: ChunkEntry['rejects'], most: number): PlacedReject[][] {
+  const found: PlacedReject[][] = [];
+  let characters = Infinity;
+  for (const [place, reject] of rejects.entries()) {
+    const size = Math.min(reject.raw.length, most) + 200;
+    if (characters + size > most) {
+      found.push([]);
+      characters = 0;
+    }
+    characters += size;
+    found.at(-1)?.push({ ...reject, place });
+  }
+  return found;
 }
 
 /** Where reading goes on: `first` before any chunk is in, null when all are. */

@@ -9,6 +9,8 @@ export interface TableTraits {
   readonly checks: boolean;
   /** Distance of the numbers that one statement draws. */
   readonly autoIncrementStep: number;
+  /** No statement may be longer: MySQL drops the connection. */
+  readonly packetBytes: number;
 }
 
 export async function readTraits(queries: Queries, database: string, table: string): Promise<TableTraits> {
@@ -22,10 +24,11 @@ export async function readTraits(queries: Queries, database: string, table: stri
       WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND CONSTRAINT_TYPE = 'CHECK'`,
     [database, table],
   );
-  const [step] = await queries.rows('SELECT @@auto_increment_increment');
+  const [server] = await queries.rows('SELECT @@auto_increment_increment, @@max_allowed_packet');
   return {
     insertTriggers: triggers.some((row) => !isOurName(asText(row[0]))),
     checks: asCount(checks?.[0]) > 0,
-    autoIncrementStep: asCount(step?.[0]),
+    autoIncrementStep: asCount(server?.[0]),
+    packetBytes: asCount(server?.[1]),
   };
 }

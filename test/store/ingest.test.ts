@@ -192,6 +192,33 @@ describe('rows that MySQL refuses', () => {
     await equal(name);
   });
 
+  it('rejects a row that is longer than MySQL takes, and cuts statements for the others', async () => {
+    const name = await table('id INT PRIMARY KEY, v LONGTEXT, n INT');
+    const texts = numbered(40, (i) => [i, i % 10 === 7 ? 'ü'.repeat(40_000) : 'x'.repeat(9_000), i]);
+    const given: Given = { columns: ['id', 'v', 'n'], rows: texts };
+    // The server's own limit serves other tests too.
+    const small = 65_536;
+    const rows: IngestRig['mysql']['rows'] = async (sql, values) => {
+      const found = await rig.mysql.rows(sql, values);
+      return sql.includes('@@max_allowed_packet') ? found.map(([step]) => [step ?? null, small]) : found;
+    };
+    for (const mode of ['insert', 'upsert'] as const) {
+      const { name: id } = await rig.register(name, given, { mode, again: mode === 'upsert' });
+      expect(await rig.load(id, given, { deps: { mysql: { ...rig.mysql, rows } } })).toEqual({ kind: 'loaded' });
+      const refused = await rejects(id);
+      expect(refused.map(({ line, reason }) => [line, reason])).toEqual(
+        [9, 19, 29, 39].map((line) => [line, 'too-large']),
+      );
+      expect(refused[0]?.detail).toContain(`${small} bytes`);
+      expect(await rowsOf(name)).toBe(36);
+      await rig.run(
+        `UPDATE {src}.${name} SET n = 0`,
+        `UPDATE ${rig.state}.ingests SET phase = 'loaded' WHERE name = '${id}'`,
+      );
+      await release(name);
+    }
+  });
+
   it('stops after as many rejects as are allowed, and goes on when more are', async () => {
     const name = await table('id INT PRIMARY KEY');
     const given: Given = { columns: ['id'], rows: numbered(50, (i) => (i % 10 === 3 ? 'type' : [i])), chunkRows: 10 };
