@@ -29,11 +29,15 @@ export async function spool(
       await handle.close();
     }
     const path = join(folder, `${name}.spool`);
-    const there = await stat(path).catch(() => null);
-    if (there === null) await rename(part, path);
-    else {
+    const there = await stat(path, { bigint: true }).catch(() => null);
+    if (there === null) {
+      // A whole second: the only time that can be given back to the nanosecond.
+      const now = new Date(Math.floor(Date.now() / 1000) * 1000);
+      await utimes(part, now, now);
+      await rename(part, path);
+    } else {
       // It keeps the time of its content, by which a running ingest knows it; the other one says that it is asked for.
-      await utimes(path, new Date(), there.mtime);
+      if (there.mtimeNs % 1_000_000_000n === 0n) await utimes(path, new Date(), there.mtime);
       await rm(part);
     }
     await forgetOld(folder, path, Date.now());

@@ -169,7 +169,10 @@ async function* breaking(): AsyncGenerator<Buffer> {
 test('standard input is one file for one content, and none when it breaks off', async () => {
   const kept = join(folder, 'spool');
   const first = await spool(pieces('a,b\n', '1,2\n'), kept, () => undefined);
+  const { mtimeNs } = await stat(first, { bigint: true });
   expect(await spool(pieces('a,b\n1,2\n'), kept, () => undefined)).toBe(first);
+  // A running ingest knows it by its time, to the nanosecond.
+  expect((await stat(first, { bigint: true })).mtimeNs).toBe(mtimeNs);
   expect(await readFile(first, 'utf8')).toBe('a,b\n1,2\n');
   await expect(spool(breaking(), kept, () => undefined)).rejects.toMatchObject({ code: 'LS-INGEST-SPOOL' });
   expect(await readdir(kept)).toHaveLength(1);
@@ -182,7 +185,8 @@ test('inputs that nobody asked for in a month go with the next one, and whatever
   const asked = await spool(pieces('asked for again\n'), kept, () => undefined);
   const part = join(kept, 'left.part');
   await writeFile(part, 'half');
-  const [longAgo, days] = [new Date(Date.now() - 40 * 86_400_000), new Date(Date.now() - 2 * 86_400_000)];
+  const today = Math.floor(Date.now() / 1000) * 1000;
+  const [longAgo, days] = [new Date(today - 40 * 86_400_000), new Date(today - 2 * 86_400_000)];
   for (const path of [old, asked]) await utimes(path, longAgo, longAgo);
   await utimes(part, days, days);
   // The same content again is the same file, with the time of its content.
