@@ -174,7 +174,8 @@ export class WitnessFeed {
     noteCascades(event, use, this.#scope.tables, transaction, this.#scope.cascadesLogged);
     const { table } = use;
     if (table === null || !this.#schema.isExpected(table.id)) return;
-    this.changes += noteRows(event, use, transaction.pairs(table.id));
+    const { id, keyForms } = table;
+    this.changes += noteRows(event, use, (form) => transaction.pairs(id, form), keyForms[0]?.name ?? '');
   }
 
   #open(): WitnessedTransaction {

@@ -217,7 +217,7 @@ async function relog(
 
 /** FLOAT and DOUBLE keys as MySQL prints them. */
 async function printed({ mysql, tables }: HealScope, id: number, keys: readonly string[]): Promise<readonly string[]> {
-  if ((tables.byId(id)?.asRead ?? null) === null) return keys;
+  if (tables.byId(id)?.keyForms.every(({ asRead }) => asRead === null) !== false) return keys;
   const captured = (await readCapturedTables(mysql, mysql.config.stateDatabase)).find((table) => table.id === id);
   const definition =
     captured === undefined ? null : await readDefinition(mysql, mysql.config.stateDatabase, captured.definition);

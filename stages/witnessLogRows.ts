@@ -24,6 +24,9 @@ interface Content {
   readonly key: string;
 }
 
+/** Of a table that is not known: its log rows are all there is. */
+const unknownForm = [{ name: '', asRead: null }];
+
 export class LogRows {
   readonly #tables: WitnessTables;
   #last: Content | null = null;
@@ -46,10 +49,12 @@ export class LogRows {
       const isAlike = op === 'u' && printsAlike(buffer, spots);
       // Two updates of a key that print nothing new may follow one another, each with a row event of its own.
       if (!isAlike && this.#isTwin(buffer, spots, text)) return;
-      const asRead = this.#tables.byId(id)?.asRead ?? null;
-      const key = asRead === null ? text : asRead(text);
-      if (isAlike) into.pairs(id).loggedAlike(key);
-      else note(into.pairs(id), op, key, spots);
+      for (const { name, asRead } of this.#tables.byId(id)?.keyForms ?? unknownForm) {
+        const key = asRead === null ? text : asRead(text);
+        const pairs = into.pairs(id, name);
+        if (isAlike) pairs.loggedAlike(key);
+        else note(pairs, op, key, spots);
+      }
     });
   }
 

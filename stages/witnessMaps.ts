@@ -15,7 +15,8 @@ export interface Mapped {
 
 export interface TableUse {
   readonly table: WitnessedTable | null;
-  readonly reader: KeyReader | null;
+  /** By key form; none where keys cannot be read. */
+  readonly readers: ReadonlyMap<string, KeyReader>;
   readonly compare: CompareImages | null;
   /** Captured tables on whose rows foreign keys act when this one's are deleted or get another key. */
   readonly children: readonly WitnessedTable[];
@@ -107,8 +108,13 @@ export class TableMaps {
     const table = map.database === database ? (tables.byName(map.table) ?? null) : null;
     const children = tables.cascadesFrom(map.database, map.table);
     if (table === null && children.length === 0) return 'ignore';
-    if (table === null) return { table, reader: null, compare: null, children };
-    return { table, reader: readerFor(table, map), compare: comparisonFor(table, map), children };
+    if (table === null) return { table, readers: new Map(), compare: null, children };
+    const readers = new Map<string, KeyReader>();
+    for (const form of table.keyForms) {
+      const reader = readerFor(form, map);
+      if (reader !== null) readers.set(form.name, reader);
+    }
+    return { table, readers, compare: comparisonFor(table, map), children };
   }
 }
 

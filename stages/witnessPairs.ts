@@ -43,14 +43,17 @@ export class TablePairs {
   readonly #tallies = new Map<string, Tally>();
   #counted: Tally | null = null;
   #unreadable = 0;
+  hasRowEvents = false;
 
   /** A row event. Null: its key could not be read. */
   changed(op: RowOp, key: string | null): void {
+    this.hasRowEvents = true;
     this.#note(key, (tally) => (tally[op] += 1));
   }
 
   /** A row event `u` that prints nothing new, or of which that cannot be told. */
   changedAlike(key: string | null, images: 'same' | 'unknown'): void {
+    this.hasRowEvents = true;
     if (images === 'same') this.#note(key, (tally) => (tally.alike -= 1));
     else this.#note(key, (tally) => (tally.unsure += 1));
   }

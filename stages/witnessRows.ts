@@ -1,5 +1,7 @@
 /** Row events of captured tables → what changed in the transaction, key by key, and where foreign keys may have acted. Pure. */
+import type { CompareImages } from '../stores/mysql/binlogAlike.js';
 import { eventType } from '../stores/mysql/binlogEvents.js';
+import type { KeyReader } from '../stores/mysql/binlogKey.js';
 import { isAbsent, walkRows, type Spots } from '../stores/mysql/binlogRows.js';
 import type { TableMap } from '../stores/mysql/binlogTableMap.js';
 import type { TableUse } from './witnessMaps.js';
@@ -16,8 +18,20 @@ export interface RowsEvent {
   readonly end: number;
 }
 
-/** Returns how many there are. */
-export function noteRows(event: RowsEvent, { reader, compare }: TableUse, pairs: TablePairs): number {
+/** Returns how many there are. Read once for each form that the keys may have. */
+export function noteRows(
+  event: RowsEvent,
+  { readers, compare }: TableUse,
+  pairsOf: (keyForm: string) => TablePairs,
+  firstForm: string,
+): number {
+  if (readers.size === 0) return noteAs(null, event, compare, pairsOf(firstForm));
+  let rows = 0;
+  for (const [form, reader] of readers) rows = noteAs(reader, event, compare, pairsOf(form));
+  return rows;
+}
+
+function noteAs(reader: KeyReader | null, event: RowsEvent, compare: CompareImages | null, pairs: TablePairs): number {
   const { type, map, buffer, start, end } = event;
   const op = opOf(type);
   let rows = 0;
@@ -59,11 +73,12 @@ export function noteCascades(
 /** Where cascades leave no rows in the log, a parent's delete or new key tells that children changed. */
 function actsOnChildren(
   { type, map, buffer, start, end }: RowsEvent,
-  { reader }: TableUse,
+  { readers }: TableUse,
   tables: WitnessTables,
 ): boolean {
   if (type === eventType.deleteRows) return true;
   if (!tables.cascadesOnUpdate(map.database, map.table)) return false;
+  const [reader = null] = readers.values();
   let acts = false;
   walkRows(type, map, buffer, start, end, (first, second) => {
     acts ||= reader === null || reader(buffer, first) !== reader(buffer, completed(first, second));

@@ -2,7 +2,7 @@
  * What the witness knows of tables: which are captured, how the key of their rows is read, and which tables' rows change
  * by cascades. Read when it begins and whenever the binary log shows something that this does not explain.
  */
-import type { Definition } from '../core/definition.js';
+import { keyColumns, type Definition } from '../core/definition.js';
 import { imagesComparison, type CompareImages } from '../stores/mysql/binlogAlike.js';
 import { asRead, fits, hasFloatKey, keyReader, type KeyReader } from '../stores/mysql/binlogKey.js';
 import type { TableMap } from '../stores/mysql/binlogTableMap.js';
@@ -14,6 +14,17 @@ export interface WitnessedTable {
   readonly id: number;
   readonly name: string;
   /** Newest first; the one that the triggers cite before all others. */
+  readonly definitions: readonly Definition[];
+  readonly keyForms: readonly KeyForm[];
+}
+
+/**
+ * How keys were read and printed under some of a table's definitions. The binary log does not name the columns of its rows:
+ * what was written before a key column got another name or place may fit the definition of now, too.
+ */
+export interface KeyForm {
+  /** The same for the same form, whenever it is read. */
+  readonly name: string;
   readonly definitions: readonly Definition[];
   /** Key text of a log row as a reader gives it; null where it is that already. */
   readonly asRead: ((key: string) => string) | null;
@@ -38,9 +49,7 @@ export class WitnessTables {
     this.#byId.clear();
     for (const { id, name, definition: hash } of captured) {
       const definitions = definitionsOf(stored, id, hash);
-      const [newest] = definitions;
-      const normal = newest !== undefined && hasFloatKey(newest) ? (key: string): string => asRead(newest, key) : null;
-      const table = { id, name, definitions, asRead: normal };
+      const table = { id, name, definitions, keyForms: keyFormsOf(definitions) };
       this.#byName.set(name, table);
       this.#byId.set(id, table);
     }
@@ -84,9 +93,23 @@ function definitionsOf(stored: readonly StoredDefinition[], id: number, cited: s
   );
 }
 
-/** Null when none of the table's definitions is that of the rows. */
-export function readerFor(table: WitnessedTable, map: TableMap): KeyReader | null {
-  for (const definition of table.definitions) {
+function keyFormsOf(definitions: readonly Definition[]): readonly KeyForm[] {
+  const byName = new Map<string, Definition[]>();
+  for (const definition of definitions) {
+    const places = keyColumns(definition).map((column) => [definition.columns.indexOf(column), column]);
+    const name = JSON.stringify(places);
+    byName.set(name, [...(byName.get(name) ?? []), definition]);
+  }
+  return [...byName].map(([name, of]) => {
+    const [first] = of;
+    const prints = first !== undefined && hasFloatKey(first) ? (key: string): string => asRead(first, key) : null;
+    return { name, definitions: of, asRead: prints };
+  });
+}
+
+/** Null when none of the definitions is that of the rows. */
+export function readerFor({ definitions }: Pick<KeyForm, 'definitions'>, map: TableMap): KeyReader | null {
+  for (const definition of definitions) {
     const reader = keyReader(definition, map);
     if (reader !== null) return reader;
   }

@@ -1,21 +1,23 @@
 /** One transaction of the binary log: its row events and log rows by table, and where foreign keys may have acted. Pure. */
 import type { Finding } from './witnessFindings.js';
-import { TablePairs } from './witnessPairs.js';
+import { TablePairs, type Unpaired } from './witnessPairs.js';
+
+/** By the form in which the keys of row events were read: several where the binary log does not tell which was theirs. */
+type Readings = Map<string, TablePairs>;
 
 export class WitnessedTransaction {
-  readonly #pairs = new Map<number, TablePairs>();
+  readonly #tables = new Map<number, Readings>();
   /** Tables on whose rows a foreign key may have acted. */
   readonly cascadedTo = new Set<number>();
   /** Those of them where it acted, and left no row in the log. */
   readonly cascadedUnseen = new Set<number>();
 
-  pairs(id: number): TablePairs {
-    let table = this.#pairs.get(id);
-    if (table === undefined) {
-      table = new TablePairs();
-      this.#pairs.set(id, table);
-    }
-    return table;
+  pairs(id: number, keyForm: string): TablePairs {
+    let readings = this.#tables.get(id);
+    if (readings === undefined) this.#tables.set(id, (readings = new Map()));
+    let pairs = readings.get(keyForm);
+    if (pairs === undefined) readings.set(keyForm, (pairs = new TablePairs()));
+    return pairs;
   }
 
   /** logsOnce: where triggers stand, and no second version of them beside. */
@@ -24,8 +26,8 @@ export class WitnessedTransaction {
     for (const id of this.cascadedUnseen) {
       findings.push({ tableId: id, cause: 'foreign-key', keys: null, cascaded: true, withoutRights });
     }
-    for (const [id, table] of this.#pairs) {
-      const unpaired = table.unpaired();
+    for (const [id, readings] of this.#tables) {
+      const unpaired = unpairedOf(readings);
       if (unpaired === null) continue;
       const cascaded = this.cascadedTo.has(id);
       const { wholeTable, escaped, unfounded } = unpaired;
@@ -37,4 +39,27 @@ export class WitnessedTransaction {
     }
     return findings;
   }
+}
+
+/**
+ * Where some reading leaves nothing unpaired, it was the right one: under another, no key finds its log row. Where all do, the
+ * one that leaves least; and what escaped under another that leaves as little, too: logging a key in vain changes nothing.
+ */
+function unpairedOf(readings: Readings): Unpaired | null {
+  const fed = [...readings.values()].filter((pairs) => pairs.hasRowEvents);
+  const found = (fed.length > 0 ? fed : [...readings.values()].slice(0, 1)).map((pairs) => pairs.unpaired());
+  if (found.includes(null)) return null;
+  return found.reduce((least, other) => {
+    if (least === null || other === null || sizeOf(other) > sizeOf(least)) return least;
+    if (sizeOf(other) < sizeOf(least)) return other;
+    return { ...least, escaped: union(least.escaped, other.escaped) };
+  });
+}
+
+function sizeOf({ escaped, unfounded, wholeTable }: Unpaired): number {
+  return wholeTable ? Number.POSITIVE_INFINITY : escaped.length + unfounded.length;
+}
+
+function union(a: readonly string[], b: readonly string[]): readonly string[] {
+  return [...new Set([...a, ...b])];
 }

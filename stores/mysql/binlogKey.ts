@@ -247,8 +247,10 @@ export function hasFloatKey(definition: Definition): boolean {
   return keyColumns(definition).some(isFloat);
 }
 
-/** A key text of the change log as a `KeyReader` would give it. */
+/** A key text of the change log as a `KeyReader` would give it; as it is, when it is of a key with other columns. */
 export function asRead(definition: Definition, key: string): string {
+  const names = Object.keys(JSON.parse(key) as object);
+  if (names.length !== definition.key.length || !definition.key.every((name) => names.includes(name))) return key;
   const columns = keyColumns(definition);
   const parts = keyParts(definition, Buffer.from(key));
   return keyTextOf(

@@ -85,7 +85,6 @@ const both = ['child foreign-key: 12', 'grandchild foreign-key: 12'];
 
 test.each([
   ['as it comes', 'DO 0'],
-  ['compressed', 'SET SESSION binlog_transaction_compression = ON'],
   ['MINIMAL', "SET SESSION binlog_row_image = 'MINIMAL'"],
   ['NOBLOB', "SET SESSION binlog_row_image = 'NOBLOB'"],
   ['PARTIAL_JSON', "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'"],

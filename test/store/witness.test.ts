@@ -231,6 +231,33 @@ test('what it reads again minutes later, since it died before its position moved
   expect(second.escaped).toEqual([{ table: 'child', cause: 'foreign-key', keys: 10 }]);
 });
 
+test.each([
+  ['INT', 'RENAME COLUMN id TO ident'],
+  ['DOUBLE', 'RENAME COLUMN id TO ident'],
+  ['INT', 'MODIFY COLUMN a INT FIRST'],
+])('rows from before a key of %s changed (%s) are read as they were', async (type, ddl) => {
+  await rig.run(
+    ...family,
+    `CREATE TABLE {src}.t (id ${type} NOT NULL, a INT, PRIMARY KEY (id))`,
+    "INSERT INTO {src}.parent VALUES (1, 'a')",
+    "INSERT INTO {src}.child VALUES (7, 1, 'b')",
+  );
+  await rig.install();
+  // Nobody watches: what comes next is read once the table is another one.
+  await rig.run(
+    'INSERT INTO {src}.t VALUES (1, 10), (2, 20)',
+    'UPDATE {src}.t SET a = 30 WHERE id = 2',
+    'DELETE FROM {src}.t WHERE id = 1',
+    `ALTER TABLE {src}.t ${ddl}`,
+  );
+  await rig.install();
+  await rig.run('INSERT INTO {src}.t VALUES (5, 6)', 'UPDATE {src}.t SET a = 31', 'DELETE FROM {src}.parent');
+  const witness = watch();
+  await until('the cascade is seen', () => Promise.resolve(witness.escaped.some(({ table }) => table === 'child')));
+  expect(witness.escaped).toEqual([{ table: 'child', cause: 'foreign-key', keys: 1 }]);
+  await witness.stop();
+});
+
 test('a binary log that is gone: every table is due for a copy, and it goes on from the end', async () => {
   await rig.run(...family);
   await rig.install();

@@ -5,6 +5,7 @@ import { hindrances, type BinlogFacts } from '../../stores/mysql/binlogFacts.js'
 import { descendantsOf } from '../../stores/mysql/foreignKeys.js';
 import { readStatement, type Statement } from '../../stores/mysql/statement.js';
 import { TablePairs, type RowOp } from '../../stages/witnessPairs.js';
+import { WitnessedTransaction } from '../../stages/witnessTransaction.js';
 
 describe('pairs of a transaction', () => {
   it('has nothing to say where every row event has its log row, in whatever order', () => {
@@ -195,6 +196,31 @@ describe('pairs of a transaction', () => {
     const pairs = new TablePairs();
     for (let i = 0; i < 30_000; i++) pairs.changed('d', String(i));
     expect(pairs.unpaired()?.wholeTable).toBe(true);
+  });
+});
+
+describe('a transaction whose keys may have been read in two ways', () => {
+  const always = (): boolean => true;
+
+  it('is paired by the reading under which they find their log rows', () => {
+    const transaction = new WitnessedTransaction();
+    for (const [form, key] of [
+      ['now', '{"b":7}'],
+      ['then', '{"a":1}'],
+    ] as const) {
+      transaction.pairs(3, form).changed('c', key);
+      transaction.pairs(3, form).logged('c', '{"a":1}');
+    }
+    expect(transaction.findings(always, false)).toEqual([]);
+  });
+
+  it('names what escaped under each of them, where no log row tells which is right', () => {
+    const transaction = new WitnessedTransaction();
+    transaction.pairs(3, 'now').changed('d', '{"b":7}');
+    transaction.pairs(3, 'then').changed('d', '{"a":1}');
+    // A form that the rows cannot have.
+    transaction.pairs(3, 'never').logged('c', '{"x":1}');
+    expect(transaction.findings(always, false)).toMatchObject([{ tableId: 3, keys: ['{"b":7}', '{"a":1}'] }]);
   });
 });
 
