@@ -16,6 +16,9 @@ export interface Run {
   readonly trouble: (error: LockstepError | null) => void;
 }
 
+/** Why a stage's run ended that another worker goes on with. */
+export const draining = 'the worker drains';
+
 /** The server learns of a heartbeat at most every 500 ms; beats in between cost a crossing into the SDK's core. */
 const beatEveryMs = 200;
 
@@ -50,7 +53,7 @@ export async function runStage<T extends { readonly kind: string }>(
     })
     .finally(end.release);
   const asked = context.cancellationDetails?.cancelRequested === true;
-  if (outcome.kind === 'stopped' && end.signal.aborted && !asked) throw new CancelledFailure('the worker drains');
+  if (outcome.kind === 'stopped' && end.signal.aborted && !asked) throw new CancelledFailure(draining);
   return outcome;
 }
 

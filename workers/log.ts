@@ -1,4 +1,5 @@
 /** What a worker says: one JSON object a line on stderr, warnings and errors only unless asked for more. */
+import { draining } from '../activities/run.js';
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogLevel } from '@temporalio/worker';
 
 /** Once a process, before the first connection. Signals are the caller's: they end a worker gracefully in one place. */
@@ -8,6 +9,8 @@ export function installRuntime(options: { readonly level?: LogLevel; readonly me
     // A queue without workflows is meant to have none.
     if (message.startsWith('No workflows registered')) return;
     const facts = plain(meta);
+    // Nothing failed: another worker goes on, and a line at the end says that this one has drained.
+    if (message === 'Activity failed' && facts['error'] === `CancelledFailure: ${draining}`) return;
     const now = Number(timestampNanos / 1_000_000n);
     if (
       isRepetition(

@@ -34,9 +34,8 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
   const { loadIngest } = proxyActivities<IngestActivities>(
     streamOptions(input.pipeline, 'ingest', `load into ${input.table}`),
   );
-  const { settleIngest, proveIngest } = proxyActivities<IngestActivities>(
-    ingestOptions(input.pipeline, `end of the load into ${input.table}`),
-  );
+  const ending = (what: string): IngestActivities =>
+    proxyActivities<IngestActivities>(ingestOptions(input.pipeline, `${what} ${input.table}`));
   const request = { scope: messages.scopeOf(input), ingest: input.ingest };
   let paused = input.paused === true;
   let cancelled = false;
@@ -123,16 +122,20 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
     problem = why;
     // What an interrupted slice left between MySQL and the stores.
     if (end !== 'loaded') await loadIngest({ ...request, readOn: false }).catch(unlessKnown);
-    const copy = await settleIngest(request);
+    const copy = await ending('load is over:').settleIngest(request);
     if (copy !== null) await startCopy(request.scope, copy);
     const text = why === null ? null : `${why.code}: ${why.message}`;
-    const { kind, accepted, rejected, agrees } = await proveIngest({ ...request, end, problem: text });
+    const { kind, accepted, rejected, agrees } = await ending('proof of').proveIngest({
+      ...request,
+      end,
+      problem: text,
+    });
     show(end);
     return kind === 'stopped' ? stopped : { end, accepted, rejected, agrees };
   }
 
   function show(phase: string): void {
-    setCurrentDetails(ingestDetails(input.table, phase, progress, problem));
+    setCurrentDetails(ingestDetails(phase, progress, problem));
   }
 
   function historyIsLong(): boolean {

@@ -105,10 +105,10 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
     return { sweep: begun.sweep, state: 'ended', reason, drift: 0, repaired: 0, left: 0 };
   }
 
+  /** What matters most comes first: the page shows a few lines before it has to be scrolled. */
   function show(line: string): void {
-    const what = tables === null ? 'all tables' : tables.map((table) => `\`${table.replaceAll('`', "'")}\``).join(', ');
     setCurrentDetails(
-      `### sweep of ${what} against ${stores.join(' and ')}\n\n${line}\n\nDrift that is left: \`lockstep status\`; one key's story: \`lockstep explain TABLE KEY\`.`,
+      `${line}\n\nDrift that is left: \`lockstep status\`; one key's story: \`lockstep explain TABLE KEY\`.`,
     );
   }
 
