@@ -224,8 +224,9 @@ class Loading {
         if (meter.shouldStandStill) {
           const outcome = await settle(0);
           if (outcome !== null) return outcome;
+          const since = performance.now();
           await landings.drain();
-          await meter.measureAtRest();
+          await meter.measureAtRest(since);
         }
         const began = performance.now();
         inTurn.begin(chunk);

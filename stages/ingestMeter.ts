@@ -20,6 +20,8 @@ const tickMs = 150;
 const probesAtRest = 15;
 /** Beside an application, what a transaction takes without us is measured anew so often. */
 const restEveryMs = 15_000;
+/** Where stores take long to land what is under way, less often: a tenth of the time is the most that it may cost. */
+const workPerRest = 10;
 /** Rates count over this long. */
 const windowMs = 5_000;
 
@@ -40,6 +42,7 @@ export class IngestMeter {
   #working = 0;
   #atRestMs = 0;
   #measuredAt = 0;
+  #stoodMs = 0;
   #seesSessions = false;
   #trouble: string | null = null;
   #ticking: Promise<void> = Promise.resolve();
@@ -68,15 +71,17 @@ export class IngestMeter {
 
   /** What a transaction takes without us was measured too long ago to be held against an application's. */
   get shouldStandStill(): boolean {
-    return isShared(this.pace) && performance.now() - this.#measuredAt > restEveryMs;
+    const every = Math.max(restEveryMs, workPerRest * this.#stoodMs);
+    return isShared(this.pace) && performance.now() - this.#measuredAt > every;
   }
 
-  /** While nothing is brought in and nothing lands. */
-  async measureAtRest(): Promise<void> {
+  /** While nothing is brought in and nothing lands. since: the moment when the last chunk before it was in. */
+  async measureAtRest(since = performance.now()): Promise<void> {
     const times: number[] = [];
     for (let i = 0; i < probesAtRest; i++) times.push(await this.#probe());
     this.#atRestMs = times.toSorted((a, b) => a - b)[Math.floor(probesAtRest * 0.7)] ?? 0;
     this.#measuredAt = performance.now();
+    this.#stoodMs = this.#measuredAt - since;
   }
 
   async end(): Promise<void> {
