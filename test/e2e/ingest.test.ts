@@ -6,9 +6,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { Client, Connection } from '@temporalio/client';
 import { createConnection, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { IngestReport } from '../../core/ingestReport.js';
+import { ingestId } from '../../core/workflowNames.js';
 import { startBreakingProxy, type BreakingProxy } from '../support/breakingProxy.js';
 import { compareStores, differencesOf } from '../support/compare.js';
 import { peopleFile, peopleTable, readPeople, type PeopleFile } from '../support/peopleFile.js';
@@ -233,7 +235,7 @@ test('through the log: paused, resumed, cancelled, and gone on with to the same 
     await until('rows are loaded', async () => (await recordsIn('people_log')) > from, { timeoutMs: 60_000 });
   await moving(0);
   await pipeline.run('ingests', 'pause', 'people_log');
-  await landed('people_log');
+  await atRest('people_log');
   const paused = await recordsIn('people_log');
   expect(paused).toBeLessThan(people.records);
   // At rest, what is in is equal everywhere.
@@ -263,12 +265,21 @@ test('through the log: paused, resumed, cancelled, and gone on with to the same 
   await equal();
 });
 
-/** What was under way when the wish came. */
-async function landed(table: string): Promise<void> {
-  const state = `\`${pipeline.stateDatabase}\``;
-  const open = `SELECT COUNT(*) FROM ${state}.ingest_chunks c JOIN ${state}.ingests i ON i.id = c.ingest
-                 WHERE i.table_name = '${table}' AND NOT c.landed`;
-  await until('chunks have landed', async () => (await cell(open)) === 0, { timeoutMs: 60_000 });
+/** Until no worker is at it any more: what it had under way got three seconds to land. */
+async function atRest(table: string): Promise<void> {
+  const [rows] = await pipeline.root.query<RowDataPacket[]>(
+    `SELECT name FROM \`${pipeline.stateDatabase}\`.ingests WHERE table_name = ? ORDER BY id DESC LIMIT 1`,
+    [table],
+  );
+  const connection = await Connection.connect({ address: stack.temporal.address });
+  try {
+    const client = new Client({ connection, namespace: stack.temporal.namespace });
+    const handle = client.workflow.getHandle(ingestId(pipeline.name, table, String(rows[0]?.['name'])));
+    const pending = async (): Promise<number> => (await handle.describe()).raw.pendingActivities?.length ?? 0;
+    await until('the load rests', async () => (await pending()) === 0, { timeoutMs: 60_000 });
+  } finally {
+    await connection.close();
+  }
 }
 
 describe('small files', () => {
