@@ -166,8 +166,6 @@ async function expectPeople(table: string, file: PeopleFile, without: ReadonlySe
   expect(found.size).toBe(wanted.size);
 }
 
-let direct: IngestReport;
-
 test('directly, while workers and the command are killed, stores are cut off, and an application writes', async () => {
   const random = seededRandom(seed);
   const words = ['ingest', 'people', 'people.csv', '--null', 'NA', '--json'];
@@ -199,7 +197,7 @@ test('directly, while workers and the command are killed, stores are cut off, an
   const result = await second;
   const { deleted, writes } = await writing.stop();
   expect([result.code, result.stderr]).toEqual([0, expect.any(String)]);
-  direct = reportOf(result);
+  const direct = reportOf(result);
   const accepted = people.rows.size;
   expect(direct).toMatchObject({
     road: 'direct',
@@ -228,8 +226,11 @@ test('the same content again is refused without --again, wherever the file lies'
 });
 
 test('through the log: paused, resumed, cancelled, and gone on with to the same end', async () => {
+  // Enough that the second pause still finds it loading.
+  const many = peopleFile(60_000, 'log');
+  await writeFile(join(pipeline.folder, 'many.csv.gz'), gzipSync(many.bytes, { level: 1 }));
   await pipeline.root.query(peopleTable('people_log'));
-  const words = ['ingest', 'people_log', 'other-name.csv.gz', '--null', 'NA', '--through-log', '--json'];
+  const words = ['ingest', 'people_log', 'many.csv.gz', '--null', 'NA', '--through-log', '--json'];
   const cancelled = pipeline.cli(...words);
   const moving = async (from: number): Promise<void> =>
     await until('rows are loaded', async () => (await recordsIn('people_log')) > from, { timeoutMs: 60_000 });
@@ -237,7 +238,7 @@ test('through the log: paused, resumed, cancelled, and gone on with to the same 
   await pipeline.run('ingests', 'pause', 'people_log');
   await atRest('people_log');
   const paused = await recordsIn('people_log');
-  expect(paused).toBeLessThan(people.records);
+  expect(paused).toBeLessThan(many.records);
   // At rest, what is in is equal everywhere.
   await equal();
   expect(await recordsIn('people_log')).toBe(paused);
@@ -248,7 +249,7 @@ test('through the log: paused, resumed, cancelled, and gone on with to the same 
   const ended = await cancelled;
   const partly = reportOf(ended);
   expect([ended.code, partly.end, partly.road]).toEqual([1, 'cancelled', 'log']);
-  expect(partly.accepted + partly.rejected + partly.notRead).toBe(people.records);
+  expect(partly.accepted + partly.rejected + partly.notRead).toBe(many.records);
   expect(partly.notRead).toBeGreaterThan(0);
   expect(await cell('SELECT COUNT(*) FROM people_log')).toBe(partly.accepted);
   await equal();
@@ -258,10 +259,9 @@ test('through the log: paused, resumed, cancelled, and gone on with to the same 
   await replaceWorker();
   const whole = await rest;
   expect([whole.code, whole.stderr]).toEqual([0, expect.any(String)]);
-  // Chunk by chunk the same rows: the digest is the other road's.
-  expect(reportOf(whole)).toMatchObject({ end: 'loaded', agrees: true, digest: direct.digest });
-  expect(await rejectsIn(reportOf(whole).rejectFile ?? '')).toEqual(people.rejects);
-  await expectPeople('people_log', people);
+  expect(reportOf(whole)).toMatchObject({ end: 'loaded', agrees: true, accepted: many.rows.size });
+  expect(await rejectsIn(reportOf(whole).rejectFile ?? '')).toEqual(many.rejects);
+  await expectPeople('people_log', many);
   await equal();
 });
 
