@@ -3,7 +3,7 @@
  * own, which hold no position. Each write is conditional on the shard's epoch, as apply's are: once an ingest is closed
  * (or taken over), nothing that a predecessor still has in hand can overwrite a newer row.
  */
-import type { Batch, Store, StoreEvent } from '../core/store.js';
+import type { ApplyOutcome, Batch, Store, StoreEvent } from '../core/store.js';
 import { emptyLag } from '../core/lag.js';
 import { LockstepError } from '../core/errors.js';
 import { IngestTaken } from './ingestChunk.js';
@@ -60,11 +60,31 @@ export class DirectWriter {
     return parked;
   }
 
+  /** A successor breaks off what is under way: whoever hears nothing of its write asks whether it is still its own. */
+  async #apply({ shard, epoch }: Lane, batch: Batch): Promise<ApplyOutcome> {
+    try {
+      return await this.store.apply(shard, epoch, batch);
+    } catch (error) {
+      if (await this.#hasSuccessor(shard, epoch)) return { kind: 'fenced' };
+      throw error;
+    }
+  }
+
+  async #hasSuccessor(shard: number, epoch: number): Promise<boolean> {
+    try {
+      const state = await this.store.readState(shard);
+      return state !== null && state.epoch > epoch;
+    } catch {
+      // The failure of the write is the one to tell.
+      return false;
+    }
+  }
+
   async #send(lane: Lane, events: readonly StoreEvent[], fresh: boolean): Promise<readonly string[]> {
     this.#applied += events.length;
     const progress = { applied: this.#applied, lastEventAt: events.at(-1)?.at ?? 0, lag: emptyLag() };
     const batch: Batch = { events, moves: [], progress, gaps: null, fresh };
-    const outcome = await this.store.apply(lane.shard, lane.epoch, batch);
+    const outcome = await this.#apply(lane, batch);
     switch (outcome.kind) {
       case 'applied':
         return outcome.parked.map(({ key }) => key);
