@@ -11,7 +11,6 @@ import { readIngest } from '../stores/mysql/ingests.js';
 import { ingestProgressSignal } from '../workflows/messages.js';
 import type { IngestActivities } from './contract.js';
 import { refuseAnotherPipeline, runStage, failingCleanly } from './run.js';
-import { inSmallHeap } from './smallHeap.js';
 
 export interface IngestActivityDeps extends IngestDeps {
   readonly identity: PipelineIdentity;
@@ -30,9 +29,7 @@ export function ingestActivities(deps: IngestActivityDeps): IngestActivities {
         if (readOn) await refuseUnseenFiles(deps, ingest);
         const progress = teller();
         const hooks = { beat, trouble, progress };
-        return await beating(beat, () =>
-          inSmallHeap(() => loadFiles(deps, ingest, { readOn, sliceMs }, signal, hooks)),
-        );
+        return await beating(beat, () => loadFiles(deps, ingest, { readOn, sliceMs }, signal, hooks));
       }, null),
     settleIngest: ({ scope, ingest }) =>
       failingCleanly(async () => {

@@ -4,7 +4,6 @@ import type { SnapshotDeps } from '../stages/copyState.js';
 import { copyTable } from '../stages/snapshot.js';
 import type { SnapshotActivities } from './contract.js';
 import { refuseAnotherPipeline, runStage } from './run.js';
-import { inSmallHeap } from './smallHeap.js';
 
 export function snapshotActivities(deps: SnapshotDeps & { readonly identity: PipelineIdentity }): SnapshotActivities {
   return {
@@ -14,7 +13,7 @@ export function snapshotActivities(deps: SnapshotDeps & { readonly identity: Pip
         // One look-up of many keys may take longer than a heartbeat on a busy server: a copy that begins again would not end.
         const beating = setInterval(beat, 300);
         try {
-          return await inSmallHeap(() => copyTable(deps, { table, run }, signal, { beat }));
+          return await copyTable(deps, { table, run }, signal, { beat });
         } finally {
           clearInterval(beating);
         }
