@@ -86,10 +86,11 @@ async function main(names: readonly string[]): Promise<void> {
 
 async function repeat(stack: Stack, scenario: Scenario): Promise<Result> {
   const runs = Number(process.env['BENCH_RUNS'] ?? 3);
+  const alone = (process.env['BENCH_ALONE'] ?? '') === '' ? {} : { verify: 'off', witness: 'off' };
   const measured: Measurement[] = [];
   for (let run = 1; run <= runs; run++) {
     say(`${scenario.name}: run ${run} of ${runs}`);
-    const options = { label: 'bench', ...(scenario.settings === undefined ? {} : { settings: scenario.settings }) };
+    const options = { label: 'bench', settings: { ...scenario.settings, ...alone } };
     measured.push(await withBench(stack, options, async (bench) => await scenario.run(bench)));
   }
   const middle = (of: (m: Measurement) => Iterable<readonly [string, number]>): Record<string, number> => {

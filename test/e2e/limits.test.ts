@@ -176,6 +176,8 @@ test('what MongoDB alone cannot hold is parked there alone, as is what a rule of
 
 test('more keys than one batch sees refused are parked all the same, and the rest goes on', async () => {
   await pipeline.root.query('DELETE FROM odd');
+  // In one batch with their successors the deletes would fold away, and a refused successor keeps what was there.
+  await passes();
   await pipeline.root.query('SET SESSION cte_max_recursion_depth = 5000');
   await pipeline.root.query(
     `INSERT INTO odd WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 220)
