@@ -20,7 +20,7 @@ export interface Run {
 export const draining = 'the worker drains';
 
 /** The server learns of a heartbeat at most every 500 ms; beats in between cost a crossing into the SDK's core. */
-const beatEveryMs = 200;
+const beatEveryMs = 400;
 
 /**
  * Runs a stage until it ends by itself or is told to. A stage that stopped because its worker drains did not end for the
