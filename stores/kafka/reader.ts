@@ -6,10 +6,13 @@
 import type { KafkaConfig } from '../../core/config.js';
 import { LockstepError } from '../../core/errors.js';
 import { partitionName, splitPartitionName, type PartitionName } from '../../core/position.js';
-import { allPartitions, Brokers, byLeader, type TopicLeaders } from './brokers.js';
+import { Brokers, byLeader } from './brokers.js';
 import { errorType, kafkaError, type Dial } from './client.js';
-import { errorFromCode, fetchProtocol } from './driver.js';
-import { decodeFetch, type FetchedPartition, type FetchResponse, type LogRecord } from './fetchResponse.js';
+import { errorFromCode } from './driver.js';
+import { sendFetch, type FetchLimits } from './fetchRequest.js';
+import type { FetchedPartition, FetchResponse, LogRecord } from './fetchResponse.js';
+import { LeaderWatch } from './leaderWatch.js';
+import { readOffsets } from './offsets.js';
 
 export type { LogRecord } from './fetchResponse.js';
 
@@ -70,46 +73,40 @@ interface Request {
 }
 
 const outOfRangeCode = 1;
-const missingAfterMs = 3_000;
-const backoffMs = { first: 50, most: 1_000 };
-/** Callers that can wait longer ask again. */
-const offsetsPatienceMs = 5_000;
-const latest = -1;
-const earliest = -2;
+/** With nothing under way: what rests may be asked for again, a topic may have come. */
+const againAfterMs = 50;
 
 class GrouplessReader implements Reader {
   readonly #brokers: Brokers;
-  readonly #maxBytesPerPartition: number;
-  readonly #maxBytes: number;
-  readonly #maxWaitMs: number;
+  readonly #leaders: LeaderWatch;
+  readonly #limits: FetchLimits;
   readonly #requests = new Map<number, Request>();
   /** Partitions that met an error, with the time before which they are left alone. */
   readonly #resting = new Map<PartitionName, number>();
-  readonly #missingSince = new Map<string, number>();
-  #topics: ReadonlyMap<string, TopicLeaders> = new Map();
-  #lookup: Promise<void> | null = null;
-  #stale = true;
-  #lookupAfter = 0;
-  #pauseMs = 0;
   #trouble: LockstepError | null = null;
   #closed = false;
 
   constructor(config: KafkaConfig, options: ReaderOptions) {
     this.#brokers = new Brokers(config, options.clientId ?? 'lockstep', options.dial);
-    this.#maxBytesPerPartition = options.maxBytesPerPartition ?? 1024 * 1024;
-    this.#maxBytes = options.maxBytes ?? 16 * 1024 * 1024;
-    this.#maxWaitMs = options.maxWaitMs ?? 500;
+    this.#leaders = new LeaderWatch(this.#brokers, (error) => {
+      this.#trouble = error;
+    });
+    this.#limits = {
+      maxBytesPerPartition: options.maxBytesPerPartition ?? 1024 * 1024,
+      maxBytes: options.maxBytes ?? 16 * 1024 * 1024,
+      maxWaitMs: options.maxWaitMs ?? 500,
+    };
   }
 
   async fetch(positions: Positions, signal: AbortSignal): Promise<FetchResult[]> {
-    const until = Date.now() + this.#maxWaitMs;
+    const until = Date.now() + this.#limits.maxWaitMs;
     while (!this.#closed && !signal.aborted) {
-      this.#lookUp(positions);
+      this.#leaders.follow(topicsOf(positions));
       this.#ask(positions);
       const answers = [...this.#requests.values()].map((request) => request.answer);
-      if (this.#lookup !== null) answers.push(this.#lookup);
+      if (this.#leaders.look !== null) answers.push(this.#leaders.look);
       const left = until - Date.now();
-      await firstOf(answers, answers.length === 0 ? Math.min(left, backoffMs.first) : left, signal);
+      await firstOf(answers, answers.length === 0 ? Math.min(left, againAfterMs) : left, signal);
       const results = [...this.#collect(positions), ...this.#missing(positions)];
       if (results.length > 0 || Date.now() >= until) return results;
     }
@@ -121,11 +118,11 @@ class GrouplessReader implements Reader {
   }
 
   async endOffsets(topics: readonly string[]): Promise<Map<PartitionName, number>> {
-    return this.#offsets(topics, latest);
+    return readOffsets(this.#brokers, topics, 'end', () => this.#closed);
   }
 
   async beginningOffsets(topics: readonly string[]): Promise<Map<PartitionName, number>> {
-    return this.#offsets(topics, earliest);
+    return readOffsets(this.#brokers, topics, 'beginning', () => this.#closed);
   }
 
   async lastCommitted(topic: string, key: string): Promise<LogRecord | null> {
@@ -164,39 +161,10 @@ class GrouplessReader implements Reader {
     return last;
   }
 
-  /** Starts a look at the metadata when a topic is new or a broker said that something moved. */
-  #lookUp(positions: Positions): void {
-    if (this.#lookup !== null) return;
-    const topics = new Set<string>();
-    for (const name of positions.keys()) topics.add(splitPartitionName(name).topic);
-    const unknown = [...topics].some((topic) => !this.#topics.has(topic) && !this.#missingSince.has(topic));
-    if (!unknown && (!this.#stale || Date.now() < this.#lookupAfter)) return;
-    this.#lookup = this.#brokers.leaders([...topics]).then(
-      (found) => this.#learned(topics, found),
-      (error: unknown) => this.#failed(kafkaError(error, 'read the log')),
-    );
-  }
-
-  #learned(topics: ReadonlySet<string>, found: ReadonlyMap<string, TopicLeaders>): void {
-    this.#lookup = null;
-    this.#topics = found;
-    this.#stale = false;
-    const now = Date.now();
-    for (const topic of this.#missingSince.keys()) {
-      if (found.has(topic) || !topics.has(topic)) this.#missingSince.delete(topic);
-    }
-    for (const topic of topics) {
-      if (!found.has(topic) && !this.#missingSince.has(topic)) this.#missingSince.set(topic, now);
-    }
-    const leaderless = [...found.values()].some((topic) => topic.leaders.size < topic.partitions);
-    if (this.#missingSince.size > 0 || leaderless) this.#lookAgainLater();
-    else this.#pauseMs = 0;
-  }
-
   #ask(positions: Positions): void {
     const now = Date.now();
     const wanted = [...positions.keys()].map(splitPartitionName);
-    for (const [node, partitions] of byLeader(wanted, this.#topics)) {
+    for (const [node, partitions] of byLeader(wanted, this.#leaders.topics)) {
       if (this.#requests.has(node)) continue;
       const asked = new Map<PartitionName, number>();
       for (const { topic, partition } of partitions) {
@@ -206,7 +174,7 @@ class GrouplessReader implements Reader {
       if (asked.size === 0) continue;
       const request: Request = {
         asked,
-        answer: this.#send(node, asked).then(
+        answer: sendFetch(this.#brokers, node, asked, this.#limits).then(
           (response) => {
             request.response = response;
             request.done = true;
@@ -224,51 +192,13 @@ class GrouplessReader implements Reader {
     }
   }
 
-  async #send(node: number, asked: Positions): Promise<FetchResponse> {
-    const broker = await this.#brokers.node(node);
-    const { request, requestTimeout } = fetchProtocol.protocol({ version: 11 })({
-      replicaId: -1,
-      isolationLevel: 1,
-      maxWaitTime: this.#maxWaitMs,
-      minBytes: 1,
-      maxBytes: this.#maxBytes,
-      topics: this.#perTopic(asked),
-      rackId: '',
-    });
-    return broker.connectionPool.send<FetchResponse>({
-      request,
-      response: {
-        decode: async (payload) =>
-          decodeFetch(payload, (topic, partition) => asked.get(partitionName(topic, partition)) ?? 0),
-        parse: async (decoded) => decoded as FetchResponse,
-      },
-      ...(requestTimeout === undefined ? {} : { requestTimeout }),
-    });
-  }
-
-  #perTopic(
-    asked: Positions,
-  ): { topic: string; partitions: { partition: number; fetchOffset: string; maxBytes: number }[] }[] {
-    const topics = new Map<string, { partition: number; fetchOffset: string; maxBytes: number }[]>();
-    // Answers fill up in this order: shuffled, so that a full answer starves no partition.
-    for (const [name, offset] of shuffled([...asked])) {
-      const { topic, partition } = splitPartitionName(name);
-      const entry = { partition, fetchOffset: String(offset), maxBytes: this.#maxBytesPerPartition };
-      const list = topics.get(topic);
-      if (list === undefined) topics.set(topic, [entry]);
-      else list.push(entry);
-    }
-    return [...topics].map(([topic, partitions]) => ({ topic, partitions }));
-  }
-
   #collect(positions: Positions): FetchResult[] {
     const results: FetchResult[] = [];
     for (const [node, request] of this.#requests) {
       if (!request.done) continue;
       this.#requests.delete(node);
       if (request.response === undefined) {
-        this.#failed(kafkaError(request.failure, 'read the log'));
-        this.#rest(request.asked.keys());
+        this.#failed(kafkaError(request.failure, 'read the log'), request.asked.keys());
         continue;
       }
       if (request.response.errorCode !== 0) this.#refused(request.response.errorCode, request.asked.keys());
@@ -300,74 +230,31 @@ class GrouplessReader implements Reader {
 
   #missing(positions: Positions): FetchResult[] {
     const results: FetchResult[] = [];
-    const now = Date.now();
     for (const [name, nextOffset] of positions) {
       const { topic, partition } = splitPartitionName(name);
-      const since = this.#missingSince.get(topic);
-      if (since === undefined || now - since < missingAfterMs) continue;
+      if (!this.#leaders.isMissing(topic)) continue;
       results.push({ topic, partition, records: [], nextOffset, stableEnd: 0, outOfRange: false, missing: true });
     }
     return results;
   }
 
-  async #offsets(topics: readonly string[], timestamp: number): Promise<Map<PartitionName, number>> {
-    const giveUpAt = Date.now() + offsetsPatienceMs;
-    for (let pause = backoffMs.first; ; pause = Math.min(backoffMs.most, pause * 2)) {
-      try {
-        return await this.#offsetsOnce(topics, timestamp);
-      } catch (error) {
-        const failure = kafkaError(error, 'ask for the ends of the log');
-        if (failure.code === 'LS-KAFKA-REFUSED' || Date.now() > giveUpAt || this.#closed) throw failure;
-      }
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  }
-
-  async #offsetsOnce(topics: readonly string[], timestamp: number): Promise<Map<PartitionName, number>> {
-    const found = new Map<PartitionName, number>();
-    if (topics.length === 0) return found;
-    const leaders = await this.#brokers.leaders(topics);
-    const names = allPartitions(leaders);
-    for (const [node, partitions] of byLeader(names.map(splitPartitionName), leaders)) {
-      const broker = await this.#brokers.node(node);
-      const { responses } = await broker.listOffsets({
-        isolationLevel: 1,
-        topics: partitions.map(({ topic, partition }) => ({ topic, partitions: [{ partition, timestamp }] })),
-      });
-      for (const response of responses) {
-        for (const { partition, offset } of response.partitions) {
-          found.set(partitionName(response.topic, partition), Number(offset));
-        }
-      }
-    }
-    if (found.size < names.length) {
-      throw new LockstepError('LS-KAFKA-UNREACHABLE', 'a partition has no leader at the moment');
-    }
-    return found;
-  }
-
   /** Most of these a new look at the metadata cures: moved leaders, elections, fenced epochs, offline replicas. */
   #refused(code: number, names: Iterable<PartitionName>): void {
     const error = errorFromCode(code);
-    this.#failed(kafkaError(error, `read the log (${errorType(error) ?? code})`));
-    this.#rest(names);
+    this.#failed(kafkaError(error, `read the log (${errorType(error) ?? code})`), names);
   }
 
-  #rest(names: Iterable<PartitionName>): void {
-    for (const name of names) this.#resting.set(name, this.#lookupAfter);
-  }
-
-  #failed(error: LockstepError): void {
-    this.#lookup = null;
+  #failed(error: LockstepError, names: Iterable<PartitionName>): void {
     this.#trouble = error;
-    this.#lookAgainLater();
+    this.#leaders.lookAgain();
+    for (const name of names) this.#resting.set(name, this.#leaders.lookAfter);
   }
+}
 
-  #lookAgainLater(): void {
-    this.#stale = true;
-    this.#pauseMs = Math.min(backoffMs.most, Math.max(backoffMs.first, this.#pauseMs * 2));
-    this.#lookupAfter = Date.now() + this.#pauseMs;
-  }
+function topicsOf(positions: Positions): ReadonlySet<string> {
+  const topics = new Set<string>();
+  for (const name of positions.keys()) topics.add(splitPartitionName(name).topic);
+  return topics;
 }
 
 /** Until one of them settles, the time is over or the signal comes. None of the promises may reject. */
@@ -382,13 +269,4 @@ async function firstOf(answers: readonly Promise<void>[], ms: number, signal: Ab
   await Promise.race([stopped, ...answers]);
   clearTimeout(timer);
   signal.removeEventListener('abort', stop);
-}
-
-function shuffled<T>(list: T[]): T[] {
-  for (let i = list.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    const [a, b] = [list[i], list[j]];
-    if (a !== undefined && b !== undefined) [list[i], list[j]] = [b, a];
-  }
-  return list;
 }
