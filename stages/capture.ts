@@ -10,15 +10,8 @@ import type { PartitionName } from '../core/position.js';
 import type { FreedKey, RowName, StateRecord } from '../core/stateRecord.js';
 import { sameAddress } from '../stores/kafka/client.js';
 import type { PartitionRecords } from '../stores/kafka/producer.js';
-import {
-  hasRows,
-  openTransactions,
-  readOldest,
-  removeRows,
-  removeUnlocked,
-  seqRuns,
-  type SeqRun,
-} from '../stores/mysql/changeLog.js';
+import { hasRows, readOldest, removeRows, removeUnlocked, seqRuns, type SeqRun } from '../stores/mysql/changeLog.js';
+import { openTransactions } from '../stores/mysql/openTransactions.js';
 import { requestCopiesOf } from '../stores/mysql/incarnation.js';
 import { forgetOldMarkers, resolveMarkers } from '../stores/mysql/markers.js';
 import { freeKeys, keyHash, parkedKey, parkKeys } from '../stores/mysql/parked.js';

@@ -4,7 +4,7 @@
  * and has the tables copied, as after any gap. Whether capture is suspended is seen from what is installed.
  */
 import { problem, type Problem } from '../core/problem.js';
-import { changeLogBytes } from '../stores/mysql/changeLog.js';
+import { changeLogBytes } from '../stores/mysql/backlog.js';
 import { patiently, readTriggers, triggerSession } from '../stores/mysql/triggerInstall.js';
 import { dropTrigger, isOurName, writesTo } from '../stores/mysql/triggers.js';
 import type { TablesDeps } from './tableSource.js';

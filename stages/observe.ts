@@ -19,7 +19,7 @@ import {
 } from '../core/statusReading.js';
 import type { Store } from '../core/store.js';
 import type { Reader } from '../stores/kafka/reader.js';
-import { readBacklog } from '../stores/mysql/changeLog.js';
+import { readBacklog } from '../stores/mysql/backlog.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { readCopies } from '../stores/mysql/copies.js';
 import { readParkedKeys } from '../stores/mysql/parked.js';

@@ -8,7 +8,6 @@ import type { RowName } from '../../core/stateRecord.js';
 import { codeOf, LockstepError } from '../../core/errors.js';
 import { asBytes, asBytesOrNull, asCount, asText, type Row } from './cell.js';
 import type { Queries, Session } from './connection.js';
-import { errorNumber } from './failure.js';
 import { quoteName, quoteTable } from './quote.js';
 
 /** Images above this many bytes are not read with the batch but fetched on their own. */
@@ -200,56 +199,6 @@ export function seqRuns(rows: readonly { readonly seq: number }[]): SeqRun[] {
   return runs;
 }
 
-/** Open transactions at one moment. */
-export interface OpenTransactions {
-  /** When the look's own transaction began, to the second: a later look shows another, or it is an old picture. */
-  readonly began: string;
-  /**
-   * Each under two names: thread and start, since the id changes at the first write; and the id, since XA PREPARE takes a
-   * transaction away from its thread. With whether each has written or locked anything.
-   */
-  readonly open: ReadonlyMap<string, boolean>;
-}
-
-/**
- * MySQL may answer with an old picture: it makes a new one only once nobody has asked for 100 ms. So the look begins a
- * transaction of its own and must find it. Null when nothing can be told: without PROCESS, in an old picture, or while a
- * statement runs whose text MySQL cannot show (3854: bytes that are no utf8mb3).
- */
-export async function openTransactions(
-  session: Session,
-  stateDatabase: string,
-  ownThreads: readonly number[],
-): Promise<OpenTransactions | null> {
-  try {
-    const rows = await session.transaction(async (queries) => {
-      // A transaction is open, and shown, from its first look at a table.
-      await queries.rows(`SELECT 1 FROM ${quoteTable(stateDatabase, 'meta')} LIMIT 1`);
-      return queries.rows(
-        `SELECT trx_mysql_thread_id, trx_started, trx_id,
-                trx_id < ${readOnlyIds} OR trx_rows_modified > 0 FROM information_schema.INNODB_TRX`,
-      );
-    });
-    const ours = rows.find((row) => asCount(row[0]) === session.threadId);
-    if (ours === undefined) return null;
-    const own = new Set([...ownThreads, session.threadId]);
-    const others = rows.filter((row) => !own.has(asCount(row[0])));
-    const open = others.flatMap((row) => namesOf(row).map((name) => [name, asCount(row[3]) === 1] as const));
-    return { began: asText(ours[1]), open: new Map(open) };
-  } catch (error) {
-    if (codeOf(error) === 'LS-MYSQL-PRIVILEGE' || errorNumber(error) === cannotConvert) return null;
-    throw error;
-  }
-}
-
-function namesOf([thread, started, id]: Row): string[] {
-  return [`${asText(thread)} ${asText(started)}`, `#${asText(id)}`];
-}
-
-/** A transaction without a real id, which is given at the first write, shows one from here on: 2^48. */
-const readOnlyIds = 2 ** 48;
-const cannotConvert = 3854;
-
 /** The seq that a row written now gets: at or below an earlier one, the change log went back in time. */
 export async function probeSeq(queries: Queries, stateDatabase: string): Promise<number> {
   const table = quoteTable(stateDatabase, 'change_log');
@@ -259,50 +208,6 @@ export async function probeSeq(queries: Queries, stateDatabase: string): Promise
   );
   await queries.run(`DELETE FROM ${table} WHERE seq = ?`, [insertId]);
   return insertId;
-}
-
-export interface Backlog {
-  /** Rows that wait, counted up to `countUpTo`. */
-  readonly rows: number;
-  /** Age of the oldest in milliseconds; 0 without one. */
-  readonly oldestMs: number;
-  /** On the server's disk. */
-  readonly bytes: number;
-}
-
-export async function readBacklog(queries: Queries, stateDatabase: string, countUpTo = 10_000): Promise<Backlog> {
-  const table = quoteTable(stateDatabase, 'change_log');
-  const [count] = await queries.rows(`SELECT COUNT(*) FROM (SELECT 1 FROM ${table} LIMIT ${countUpTo + 1}) waiting`);
-  const [oldest] = await queries.rows(
-    `SELECT CAST(TIMESTAMPDIFF(MICROSECOND, at, CURRENT_TIMESTAMP(6)) / 1000 AS SIGNED) FROM ${table} ORDER BY seq LIMIT 1`,
-  );
-  const rows = asCount(count?.[0]);
-  return {
-    rows,
-    oldestMs: oldest === undefined ? 0 : Math.max(0, asCount(oldest[0])),
-    bytes: await changeLogBytes(queries, stateDatabase),
-  };
-}
-
-/**
- * What waiting rows take of the change log's file: its free extents are left out, since the file itself never shrinks.
- * Without PROCESS only the statistics answer, which lag behind.
- */
-export async function changeLogBytes(queries: Queries, stateDatabase: string): Promise<number> {
-  const [table] = await queries.rows(
-    `SELECT DATA_LENGTH, DATA_FREE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'change_log'`,
-    [stateDatabase],
-  );
-  const free = asCount(table?.[1] ?? 0);
-  try {
-    const [file] = await queries.rows('SELECT FILE_SIZE FROM information_schema.INNODB_TABLESPACES WHERE NAME = ?', [
-      `${stateDatabase}/change_log`,
-    ]);
-    if (file !== undefined) return Math.max(0, asCount(file[0]) - free);
-  } catch (error) {
-    if (codeOf(error) !== 'LS-MYSQL-PRIVILEGE') throw error;
-  }
-  return asCount(table?.[0] ?? 0);
 }
 
 function chunks<T>(list: readonly T[], size: number): T[][] {

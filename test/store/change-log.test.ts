@@ -4,17 +4,16 @@ import { createConnection, type Connection } from 'mysql2/promise';
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import {
   hasRows,
-  openTransactions,
   probeSeq,
-  readBacklog,
   readImage,
   readOldest,
   removeRows,
   removeUnlocked,
   stillThere,
   seqRuns,
-  type OpenTransactions,
 } from '../../stores/mysql/changeLog.js';
+import { openTransactions, type OpenTransactions } from '../../stores/mysql/openTransactions.js';
+import { readBacklog } from '../../stores/mysql/backlog.js';
 import { openMysql, type Mysql, type Session } from '../../stores/mysql/connection.js';
 import { migrate } from '../../stores/mysql/migrate.js';
 import { relayLockName, takeRelayLock } from '../../stores/mysql/relayLock.js';
