@@ -19,16 +19,18 @@ export interface IngestActivityDeps extends IngestDeps {
 /** A history must not grow with a load that takes days. */
 const sliceMs = 5 * 60_000;
 const tellEveryMs = 5_000;
+/** Where nothing moves. */
+const tellStillEveryMs = 60_000;
 const beatEveryMs = 300;
 
 export function ingestActivities(deps: IngestActivityDeps): IngestActivities {
+  const tellerOf = tellers();
   return {
     loadIngest: ({ scope, ingest, readOn }) =>
       runStage(async ({ signal, beat, trouble }) => {
         refuseAnotherPipeline(scope.identity, deps.identity);
         if (readOn) await refuseUnseenFiles(deps, ingest);
-        const progress = teller();
-        const hooks = { beat, trouble, progress };
+        const hooks = { beat, trouble, progress: tellerOf() };
         return await beating(beat, () => loadFiles(deps, ingest, { readOn, sliceMs }, signal, hooks));
       }, null),
     settleIngest: ({ scope, ingest }) =>
@@ -75,19 +77,30 @@ async function refuseUnseenFiles({ mysql }: IngestActivityDeps, name: string): P
   }
 }
 
-/** Progress is worth an event of the history every few seconds, and no failure. */
-function teller(): (progress: IngestProgress) => void {
-  const { client, info, log } = Context.current();
-  const { workflowExecution } = info;
-  let toldAt = -Infinity;
-  return (progress) => {
-    if (workflowExecution === undefined || performance.now() - toldAt < tellEveryMs) return;
-    toldAt = performance.now();
-    client.workflow
-      .getHandle(workflowExecution.workflowId)
-      .signal(ingestProgressSignal, progress)
-      .catch((error: unknown) => {
-        log.debug('progress was not told', { error: String(error) });
-      });
+type Tell = (progress: IngestProgress) => void;
+
+/**
+ * Progress is worth an event of the history every few seconds, and no failure. What is told stays known from one attempt to
+ * the next: a load that waits for a store is attempted every second, for days if need be.
+ */
+function tellers(): () => Tell {
+  const told = new Map<string, { readonly at: number; readonly rows: number; readonly trouble: string | null }>();
+  return () => {
+    const { client, info, log } = Context.current();
+    const id = info.workflowExecution?.workflowId;
+    return (progress) => {
+      if (id === undefined) return;
+      const now = { at: performance.now(), rows: progress.accepted + progress.landed, trouble: progress.trouble };
+      const before = told.get(id);
+      const news = before === undefined || before.rows !== now.rows || before.trouble !== now.trouble;
+      if (before !== undefined && now.at - before.at < (news ? tellEveryMs : tellStillEveryMs)) return;
+      told.set(id, now);
+      client.workflow
+        .getHandle(id)
+        .signal(ingestProgressSignal, progress)
+        .catch((error: unknown) => {
+          log.debug('progress was not told', { error: String(error) });
+        });
+    };
   };
 }

@@ -1,9 +1,9 @@
 /** `lockstep ingest`: files into MySQL, MongoDB and Redis together; returns when every row is accounted for. */
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Config } from '../core/config.js';
-import { codeOf, LockstepError } from '../core/errors.js';
+import { LockstepError } from '../core/errors.js';
 import type { IngestPlan } from '../core/ingest.js';
-import type { IngestReport } from '../core/ingestReport.js';
 import type { NewTable } from '../stages/ingestBegin.js';
 import type { DryRun } from '../stages/ingestDryRun.js';
 import type { Mysql } from '../stores/mysql/connection.js';
@@ -160,44 +160,73 @@ async function load(
   try {
     const report = await runIngest(config, mysql, asked, optionsFrom(flags), openProgress());
     const kinds = new RejectKinds();
-    const rejectFile = report.rejected === 0 ? null : await keepRejects(config, mysql, report, flags, kinds);
+    const rejectFile = await keepRejects(config, mysql, report, flags, kinds).catch((error: unknown) => {
+      // The load is over, whatever becomes of the file.
+      say(reportText(report));
+      throw error;
+    });
     return {
       json: { ...report, rejectFile },
       words: withRejectFile(reportText(report), rejectFile, kinds),
       good: report.agrees,
     };
   } catch (error) {
+    if (!(error instanceof LockstepError) || error.code !== 'LS-INGEST-DONE') throw error;
+    const rejectFile = await keepEarlierRejects(config, mysql, { ...error.details, table }, flags);
     // A command for several tables that was broken off is given again as it was.
-    if (oneOfMany && codeOf(error) === 'LS-INGEST-DONE') return inAlready(table, error);
+    if (oneOfMany) return inAlready(table, error, rejectFile);
     throw error;
   } finally {
     process.off('SIGINT', detach);
   }
 }
 
-/** Rejected rows stand in MySQL, with the chunks that they belong to; the file is a copy of them. */
+interface Done {
+  readonly ingest: string;
+  readonly table: string;
+}
+
+/** Rejected rows stand in MySQL, with the chunks that they belong to; the file is a copy of them. Null where there are none. */
 async function keepRejects(
   config: Config,
   mysql: Mysql,
-  report: IngestReport,
+  { ingest: name, table }: Done,
   flags: IngestFlags,
   kinds: RejectKinds,
-): Promise<string> {
+): Promise<string | null> {
   const [{ writeRejects }, { readRejects }, { readIngest }] = await Promise.all([
     import('../stores/files/rejectFile.js'),
     import('../stores/mysql/ingestChunks.js'),
     import('../stores/mysql/ingests.js'),
   ]);
   const { stateDatabase } = config.mysql;
-  const ingest = await readIngest(mysql, stateDatabase, report.ingest);
-  if (ingest === null) throw new LockstepError('LS-INGEST-UNKNOWN', `ingest ${report.ingest} is gone`);
-  const path = flags.rejects ?? `rejects-${report.table}-${report.ingest}.ndjson`;
+  const ingest = await readIngest(mysql, stateDatabase, name);
+  if (ingest === null) throw new LockstepError('LS-INGEST-UNKNOWN', `ingest ${name} is gone`);
+  const path = rejectPath(flags, { ingest: name, table });
   const named = (async function* () {
     for await (const { file, ...reject } of readRejects(mysql, stateDatabase, ingest.id)) {
       yield { ...reject, file: fileName(ingest.plan, file) };
     }
   })();
-  await writeRejects(path, kinds.counted(named));
+  return (await writeRejects(path, kinds.counted(named))) === 0 ? null : path;
+}
+
+function rejectPath({ rejects }: IngestFlags, { table, ingest }: Done): string {
+  return rejects ?? `rejects-${table}-${ingest}.ndjson`;
+}
+
+/** The command that should have written the file may have been killed, or had no room for it. */
+async function keepEarlierRejects(
+  config: Config,
+  mysql: Mysql,
+  { ingest, table }: { readonly ingest?: unknown; readonly table: string },
+  flags: IngestFlags,
+): Promise<string | null> {
+  const done = { ingest: String(ingest), table };
+  if (flags.rejects === undefined && existsSync(rejectPath(flags, done))) return null;
+  const kinds = new RejectKinds();
+  const path = await keepRejects(config, mysql, done, flags, kinds);
+  if (path !== null) say(withRejectFile(`${table} was loaded before`, path, kinds));
   return path;
 }
 
@@ -205,9 +234,9 @@ function withRejectFile(words: string, path: string | null, kinds: RejectKinds):
   return path === null ? words : [words, `  rejected rows are in ${path}:`, ...kinds.words()].join('\n');
 }
 
-function inAlready(table: string, error: unknown): Result {
-  const words = `${table}: ${error instanceof Error ? error.message : 'it is in already'}`;
-  return { json: { table, done: true, message: words }, words, good: true };
+function inAlready(table: string, { message }: LockstepError, rejectFile: string | null): Result {
+  const words = `${table}: ${message}`;
+  return { json: { table, done: true, message: words, rejectFile }, words, good: true };
 }
 
 function mebibytes(bytes: number): string {

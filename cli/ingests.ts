@@ -24,7 +24,7 @@ export function addIngests(program: Command): void {
     summary: 'Lists bulk loads, the newest first; pauses, resumes or cancels one.',
     examples: [
       'lockstep ingests',
-      'lockstep ingests pause orders    # nothing more is read; what has not landed in three seconds lands at resume',
+      'lockstep ingests pause orders    # nothing more is read; what is in MySQL lands in the stores, then it rests',
       'lockstep ingests cancel 3fa9c01d22   # what is in stays, and is equal in every store',
     ],
   })

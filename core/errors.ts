@@ -417,7 +417,7 @@ export const errorCodes = {
   },
   'LS-INGEST-REJECT-FILE': {
     retryable: true,
-    help: 'The file of rejected rows could not be written; most often its folder is missing or full. The ingest itself is not touched: name another file with --rejects and give the command again.',
+    help: 'The file of rejected rows could not be written; most often its folder is missing or full. The ingest itself is not touched, and the rows stand in MySQL: free some room or name another file with --rejects, and give the same command again.',
   },
   'LS-INGEST-SPOOL': {
     retryable: true,

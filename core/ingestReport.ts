@@ -52,7 +52,6 @@ export interface IngestProgress extends IngestCounts {
   readonly rowsPerSecond: number;
   readonly percent: number;
   readonly secondsLeft: number | null;
-  readonly paused: boolean;
   /** What slows it down on purpose, for instance `application`; null at full speed. */
   readonly slowedBy: string | null;
   /** What stands in the way for now; it is tried again. */

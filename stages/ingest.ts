@@ -73,7 +73,7 @@ export async function loadFiles(
   signal.addEventListener('abort', grace, { once: true });
   const sessions: Session[] = [];
   try {
-    for (let i = 0; i < chunksInMysql; i++)
+    for (let i = 0; how.readOn && i < chunksInMysql; i++)
       sessions.push(await deps.mysql.session({ sqlMode: ingestMode, idleInTransaction: 5 }));
     return await new Loading(deps, ingest, sessions, how, signal, giveUp.signal, hooks).run();
   } catch (error) {
@@ -130,13 +130,13 @@ class Loading {
     const definition = await this.#deps.definitionOf(this.#ingest.table);
     const plan = { ...this.#ingest.plan, definition };
     const landing: LandingContext = { config, mysql, definition, stores, signal: this.#giveUp };
-    const road = await this.#openRoad(landing);
     const counts = await readCounts(mysql, this.#stateDatabase, this.#ingest.id);
-    const meter = new IngestMeter(this.#deps, this.#ingest, counts, road.markers, this.#hooks);
+    const meter = new IngestMeter(this.#deps, this.#ingest, counts, this.#hooks);
+    const road = await this.#openRoad(landing, meter);
     await meter.begin();
     const landings = new Landings(mysql, this.#stateDatabase, this.#ingest.id, meter);
     try {
-      await this.#landLeftOver(landing, road, landings);
+      if (!(await this.#landLeftOver(landing, road, landings))) return { kind: 'stopped' };
       const outcome: LoadOutcome = this.#how.readOn
         ? await this.#loadChunks(plan, landing, road, landings, meter)
         : { kind: 'loaded' };
@@ -148,7 +148,7 @@ class Loading {
     }
   }
 
-  async #openRoad(landing: LandingContext): Promise<Road> {
+  async #openRoad(landing: LandingContext, meter: IngestMeter): Promise<Road> {
     const { config, stores, mysql } = this.#deps;
     if (this.#ingest.road === 'direct') {
       const writers = await Promise.all(stores.map((store) => DirectWriter.open(store, this.#ingest.id)));
@@ -168,18 +168,19 @@ class Loading {
       shards: config.apply.shards,
       topic: tableTopic(config.kafka.topicPrefix, database, table),
       signal: this.#giveUp,
-      trouble: (error) => this.#hooks.trouble(error),
+      trouble: (error) => meter.standsInTheWay(error),
     });
     const scope = { ...landing, stateDatabase: this.#stateDatabase, tableId: captured.id };
     return { markers, carryOf: (marker) => carryThroughLog(scope, markers, marker) };
   }
 
-  /** Chunks that are in MySQL and of which nobody knows whether they are in the stores. */
-  async #landLeftOver(landing: LandingContext, road: Road, landings: Landings): Promise<void> {
+  /** Chunks that are in MySQL and of which nobody knows whether they are in the stores. False: told to end before all were. */
+  async #landLeftOver(landing: LandingContext, road: Road, landings: Landings): Promise<boolean> {
     const { mysql } = this.#deps;
     for (;;) {
       const open = await readOpenChunks(mysql, this.#stateDatabase, this.#ingest.id, 8);
-      if (open.length === 0 || this.#signal.aborted) return;
+      if (open.length === 0) return true;
+      if (this.#signal.aborted) return false;
       for (const { number, accepted, keys } of open) {
         this.#hooks.beat();
         const images = await readImages(mysql, landing.definition, keysCondition(landing.definition, keys));

@@ -13,7 +13,7 @@ import type { ProvingCopy } from '../core/outcome.js';
 import type { Store } from '../core/store.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { readCopy } from '../stores/mysql/copies.js';
-import { countReasons, landRest, readCounts, readDigests } from '../stores/mysql/ingestChunks.js';
+import { countNotLanded, countReasons, landRest, readCounts, readDigests } from '../stores/mysql/ingestChunks.js';
 import { moveIngest, raiseIngestEpoch, readIngest, type Ingest } from '../stores/mysql/ingests.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import { closeLanes } from './ingestLane.js';
@@ -111,7 +111,8 @@ async function reportOf(
   const hash = createHash('sha256');
   for await (const digest of readDigests(mysql, stateDatabase, id)) hash.update(digest);
   const seconds = Math.max(0.001, (Date.now() - startedAt) / 1000);
-  const proof = { equal: accepted - changed - parked, changed, parked };
+  const open = await countNotLanded(mysql, stateDatabase, id);
+  const proof = { equal: accepted - changed - parked - open, changed, parked };
   const report: Omit<IngestReport, 'agrees'> = {
     ingest: name,
     table,

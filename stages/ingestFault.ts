@@ -10,6 +10,17 @@ const structural = new Set([
   0, 1046, 1054, 1064, 1136, 1146, 1153, 1192, 1223, 1290, 1305, 1449, 1665, 1792, 3024, 3100,
 ]);
 
+/**
+ * The server's own trouble: files, memory, caches of the binary log, locks, numbers that have run out. A row that was rejected
+ * for that would be a good one.
+ */
+const servers = new Set([
+  1015, 1016, 1020, 1023, 1024, 1026, 1027, 1030, 1034, 1035, 1036, 1037, 1038, 1041, 1105, 1119, 1135, 1180, 1194,
+  1195, 1197, 1206, 1436, 1467, 1534, 1598, 1637, 1705, 1712, 1812, 1814, 1815, 3101, 3168, 3169, 3186,
+]);
+/** Below, they are those of its library for files and memory. */
+const firstOfStatements = 1000;
+
 /** A statement that MySQL would not take, because of its length: not sent, since MySQL drops the connection for it. */
 export class TooLong extends Error {
   override readonly name = 'TooLong';
@@ -28,7 +39,7 @@ export function rowFault(error: unknown): RowFault | null {
   if (error instanceof TooLong) return { reason: 'too-large', column: null, detail: error.message };
   if (!(error instanceof LockstepError) || error.code !== 'LS-MYSQL-STATEMENT') return null;
   const errno = errorNumber(error);
-  if (structural.has(errno)) return null;
+  if (errno < firstOfStatements || structural.has(errno) || servers.has(errno)) return null;
   const named = (what: 'index' | 'constraint' | 'column'): string | null => {
     const name = error.details[what];
     return typeof name === 'string' ? name : null;

@@ -4,7 +4,7 @@
  * with the day's traffic, so the ingest stands still for a moment now and then, and measures it again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describeError } from '../core/errors.js';
+import { describeError, type LockstepError } from '../core/errors.js';
 import { fewestChunks, firstPace, isShared, nextPace, type Pace } from '../core/ingestPace.js';
 import type { IngestCounts, IngestProgress } from '../core/ingestReport.js';
 import { writeProgress, type Landed } from '../stores/mysql/ingestChunks.js';
@@ -14,7 +14,6 @@ import type { Ingest } from '../stores/mysql/ingests.js';
 import { readOthersRunning, readThreadsRunning } from '../stores/mysql/pressure.js';
 import type { IngestHooks } from './ingest.js';
 import type { Brought } from './ingestChunk.js';
-import type { MarkerWatch } from './ingestMarkers.js';
 
 const tickMs = 150;
 const probesAtRest = 15;
@@ -34,7 +33,6 @@ export interface Landing {
 export class IngestMeter {
   readonly #mysql: Mysql;
   readonly #ingest: Ingest;
-  readonly #markers: MarkerWatch | null;
   readonly #hooks: IngestHooks;
   readonly #landing = new Set<Landing>();
   readonly #samples: { readonly at: number; readonly rows: number }[] = [];
@@ -45,20 +43,14 @@ export class IngestMeter {
   #stoodMs = 0;
   #seesSessions = false;
   #trouble: string | null = null;
+  #inTheWay: LockstepError | null = null;
   #ticking: Promise<void> = Promise.resolve();
   counts: IngestCounts;
   pace: Pace = firstPace;
 
-  constructor(
-    { mysql }: { readonly mysql: Mysql },
-    ingest: Ingest,
-    counts: IngestCounts,
-    markers: MarkerWatch | null,
-    hooks: IngestHooks,
-  ) {
+  constructor({ mysql }: { readonly mysql: Mysql }, ingest: Ingest, counts: IngestCounts, hooks: IngestHooks) {
     this.#mysql = mysql;
     this.#ingest = ingest;
-    this.#markers = markers;
     this.#hooks = hooks;
     this.counts = counts;
   }
@@ -87,6 +79,12 @@ export class IngestMeter {
   async end(): Promise<void> {
     this.#ended.abort();
     await this.#ticking;
+  }
+
+  /** What landing chunks wait for; null once nothing is in their way. */
+  standsInTheWay(error: LockstepError | null): void {
+    this.#inTheWay = error;
+    this.#hooks.trouble(error);
   }
 
   /** Chunks on their way into MySQL. */
@@ -155,7 +153,7 @@ export class IngestMeter {
     const others = this.#seesSessions ? await readOthersRunning(this.#mysql) : null;
     if (others !== null) return others;
     // The one that asks, those that load, and what capture does for the log road.
-    const own = 1 + this.#working + (this.#markers === null ? 0 : 1);
+    const own = 1 + this.#working + (this.#ingest.road === 'log' ? 1 : 0);
     return Math.max(0, (await readThreadsRunning(this.#mysql)) - own);
   }
 
@@ -187,9 +185,8 @@ export class IngestMeter {
       rowsPerSecond: Math.round(rate),
       percent: plan.records === 0 ? 100 : Math.min(100, (100 * rows) / plan.records),
       secondsLeft: rate < 1 ? null : Math.ceil(left / rate),
-      paused: false,
       slowedBy: this.pace.slowedBy,
-      trouble: this.#trouble,
+      trouble: this.#trouble ?? (this.#inTheWay === null ? null : describeError(this.#inTheWay)),
     };
   }
 }

@@ -5,7 +5,7 @@ import { asText } from '../stores/mysql/cell.js';
 import { quotedAccount } from '../stores/mysql/check.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { hasOnColumns, hasPrivilege, readGrants } from '../stores/mysql/grants.js';
-import { quoteName } from '../stores/mysql/quote.js';
+import { quoteTable } from '../stores/mysql/quote.js';
 
 export interface WantedRights {
   readonly table: string;
@@ -26,7 +26,10 @@ export async function refuseMissingRights(mysql: Mysql, { table, mode, makesTabl
   if (missing.length === 0) return;
   const [row] = await mysql.rows('SELECT CURRENT_USER()');
   const account = quotedAccount(asText(row?.[0]));
-  const grant = `GRANT ${missing.join(', ')} ON ${quoteName(database)}.* TO ${account};`;
+  // On the table: of the rights on a database MySQL takes those under one pattern of its name, so a GRANT under another one
+  // would hide what the account has. One on a table that is not there yet must name CREATE.
+  const names = makesTable && !missing.includes('CREATE') ? [...missing, 'CREATE'] : missing;
+  const grant = `GRANT ${names.join(', ')} ON ${quoteTable(database, table)} TO ${account};`;
   const message = `${account} lacks ${missing.join(', ')} on ${database}.${table}: ${grant}`;
   throw new LockstepError('LS-MYSQL-PRIVILEGE', message, { details: { table } });
 }

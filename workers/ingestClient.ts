@@ -95,7 +95,7 @@ export async function openIngestClient(config: Config): Promise<IngestClient> {
         const pending = raw.pendingActivities?.[0];
         // What an attempt tells while it goes on counts no more once it is well; the server keeps the last failure.
         const failure = (pending?.attempt ?? 1) > 1 ? (pending?.lastFailure?.message ?? null) : null;
-        return { kind: 'running', waitsFor: pending === undefined ? await problemOf(handle) : failure };
+        return { kind: 'running', waitsFor: pending === undefined ? await standstillOf(handle) : failure };
       }
       if (status.name === 'COMPLETED') return { kind: 'ended', result: await handle.result() };
       if (status.name !== 'FAILED') return { kind: 'gone' };
@@ -111,10 +111,11 @@ export async function openIngestClient(config: Config): Promise<IngestClient> {
   }
 
   /** Between two activities only the workflow knows; it needs a worker to answer. */
-  async function problemOf(handle: ReturnType<typeof handleOf>): Promise<string | null> {
+  async function standstillOf(handle: ReturnType<typeof handleOf>): Promise<string | null> {
     try {
-      const { problem } = await connection.withDeadline(Date.now() + viewMs, () => handle.query(messages.ingestQuery));
-      return problem === null ? null : `${problem.code}: ${problem.message}`;
+      const view = await connection.withDeadline(Date.now() + viewMs, () => handle.query(messages.ingestQuery));
+      if (view.problem !== null) return `${view.problem.code}: ${view.problem.message}`;
+      return view.paused ? 'paused' : null;
     } catch (error) {
       // No worker is there to answer, or the ingest has just ended: the next look tells.
       if (error instanceof ServiceError || error instanceof WorkflowNotFoundError) return null;

@@ -1,6 +1,7 @@
 /**
  * Ingest: files into a table and from there into every store. Loads slice by slice until all is in, or until it is told to
- * end; then brings the table to where it streams and is proven. Where it stands is in MySQL, so it may be started again.
+ * end; then brings the table to where it streams and is proven. A pause ends the reading: what is in MySQL by then lands,
+ * however long a store is away, and only then it rests. Where it stands is in MySQL, so it may be started again.
  */
 import {
   ActivityFailure,
@@ -40,7 +41,10 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
   let paused = input.paused === true;
   let cancelled = false;
   let draining = false;
-  let current: CancellationScope | undefined;
+  /** The slice under way. */
+  let current: { readonly scope: CancellationScope; readonly reads: boolean } | undefined;
+  /** Nothing is between MySQL and the stores, and nothing has been read since. */
+  let landed = false;
   let progress: IngestProgress | null = null;
   let problem: OpenProblem | null = null;
   let unseen = input.unseen ?? 0;
@@ -48,24 +52,26 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
 
   setHandler(messages.pauseIngestUpdate, () => {
     paused = true;
-    interrupt();
+    stopReading();
   });
   setHandler(messages.resumeIngestUpdate, () => {
     paused = false;
   });
   setHandler(messages.cancelIngestUpdate, () => {
     cancelled = true;
-    interrupt();
+    stopReading();
   });
   setHandler(messages.drainSignal, () => {
     draining = true;
-    interrupt();
+    current?.scope.cancel();
   });
-  setHandler(messages.ingestQuery, () => ({ paused, cancelled, problem }), { description: 'How it stands' });
+  setHandler(messages.ingestQuery, () => ({ paused, landed, cancelled, problem }), { description: 'How it stands' });
   setHandler(messages.ingestProgressSignal, (told) => {
     progress = told;
     seen = true;
-    show(paused ? 'paused' : 'loading');
+    show(phase());
+    // A slice that waits for a store may take days, and each word of its progress is in the history.
+    if (historyIsLong()) current?.scope.cancel();
   });
 
   const ended = await load().catch((error: unknown): Ended => {
@@ -75,20 +81,21 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
   if (ended === null) return stopped;
   return await CancellationScope.nonCancellable(() => finish(ended));
 
-  function interrupt(): void {
-    current?.cancel();
+  /** What only lands goes on: nothing that is wished for can come before it. */
+  function stopReading(): void {
+    if (current?.reads === true) current.scope.cancel();
   }
 
   async function load(): Promise<Ended | null> {
     for (;;) {
       if (cancelled) return { end: 'cancelled', problem: null };
       if (draining) return null;
-      show(paused ? 'paused' : 'loading');
-      if (paused) {
+      show(phase());
+      if (paused && landed) {
         await condition(() => !paused || cancelled || draining);
         continue;
       }
-      const done = await slice();
+      const done = await slice(!paused);
       if (done !== null) return done;
       // A wish that came meanwhile is carried out by this run.
       if (cancelled || draining || !historyIsLong() || !allHandlersFinished()) continue;
@@ -97,12 +104,18 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
   }
 
   /** One run of the activity, in a scope of its own, so that a wish interrupts it and not the workflow. */
-  async function slice(): Promise<Ended | null> {
+  async function slice(reads: boolean): Promise<Ended | null> {
     const scope = new CancellationScope();
-    current = scope;
+    current = { scope, reads };
+    landed = false;
     try {
-      const { kind } = await scope.run(() => loadIngest({ ...request, readOn: true }));
-      [seen, unseen, problem] = [true, 0, null];
+      const { kind } = await scope.run(() => loadIngest({ ...request, readOn: reads }));
+      problem = null;
+      if (!reads) {
+        landed = kind === 'loaded';
+        return null;
+      }
+      [seen, unseen] = [true, 0];
       return kind === 'loaded' || kind === 'too-many-rejects' ? { end: kind, problem: null } : null;
     } catch (error) {
       if (CancellationScope.current().consideredCancelled) throw error;
@@ -134,8 +147,13 @@ export async function ingest(input: messages.IngestInput): Promise<messages.Inge
     return kind === 'stopped' ? stopped : { end, accepted, rejected, agrees };
   }
 
-  function show(phase: string): void {
-    setCurrentDetails(ingestDetails(phase, progress, problem));
+  function phase(): string {
+    if (!paused) return 'loading';
+    return landed ? 'paused' : 'paused, what is in MySQL lands';
+  }
+
+  function show(what: string): void {
+    setCurrentDetails(ingestDetails(what, progress, problem));
   }
 
   function historyIsLong(): boolean {

@@ -100,6 +100,8 @@ export interface IngestResult {
 /** How an ingest stands, beside its progress in MySQL. */
 export interface IngestView {
   readonly paused: boolean;
+  /** While it is paused: everything that was read is in every store, and it rests. */
+  readonly landed: boolean;
   readonly cancelled: boolean;
   readonly problem: OpenProblem | null;
 }
@@ -174,7 +176,7 @@ export const sweepReportSignal = defineSignal<[SweepReport]>('sweepReport');
 export const steerSignal = defineSignal<[Steering]>('steer');
 export const drainSignal = defineSignal('drain');
 
-/** To an ingest: what is under way lands first, then it rests, goes on or ends. */
+/** To an ingest: what is in MySQL lands, however long a store is away; then it rests, goes on or ends. */
 export const pauseIngestUpdate = defineUpdate<void>('pauseIngest');
 export const resumeIngestUpdate = defineUpdate<void>('resumeIngest');
 /** What is in stays, and becomes equal in every store; the rest is not loaded. */

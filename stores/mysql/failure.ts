@@ -28,6 +28,7 @@ const byNumber: Readonly<Record<number, ErrorCode>> = {
   1213: 'LS-MYSQL-DEADLOCK',
   1021: 'LS-MYSQL-FULL',
   1114: 'LS-MYSQL-FULL',
+  1878: 'LS-MYSQL-FULL',
   1053: 'LS-MYSQL-UNREACHABLE',
   1077: 'LS-MYSQL-UNREACHABLE',
   1317: 'LS-MYSQL-LOCK-WAIT',
@@ -81,6 +82,7 @@ export function mysqlFailure(error: unknown, where: string): LockstepError {
   const errno = errorNumber(error);
   const code =
     (forReadOnly(errno, error) ? 'LS-MYSQL-READ-ONLY' : undefined) ??
+    (errno > 0 && errno <= 1030 && noRoom.test(error.message) ? 'LS-MYSQL-FULL' : undefined) ??
     byNumber[errno] ??
     byName[name] ??
     (errno === 0 && isTlsFailure(error) ? 'LS-MYSQL-TLS' : undefined) ??
@@ -102,6 +104,9 @@ function namesIn(message: string): { readonly index?: string; readonly constrain
     ...(fault === undefined ? {} : { column: fault }),
   };
 }
+
+/** Several errors about files (3, 20, 1026, 1030) quote the system's: 28 no space, 122 quota. */
+const noRoom = /\berrno:? (?:28|122) - |\bGot error (?:28|122) - /;
 
 /** 1290 names whichever server option forbids the statement. */
 function forReadOnly(errno: number, error: Error): boolean {

@@ -183,6 +183,15 @@ export async function readCounts(queries: Queries, stateDatabase: string, ingest
   };
 }
 
+/** Accepted rows of chunks of which nobody knows whether they are in every store. */
+export async function countNotLanded(queries: Queries, stateDatabase: string, ingest: number): Promise<number> {
+  const [row] = await queries.rows(
+    `SELECT IFNULL(SUM(accepted), 0) FROM ${chunks(stateDatabase)} WHERE ingest = ? AND NOT landed`,
+    [ingest],
+  );
+  return asCount(row?.[0]);
+}
+
 /** Digests of the chunks in their order, 32 bytes each. */
 export async function* readDigests(queries: Queries, stateDatabase: string, ingest: number): AsyncIterable<Buffer> {
   for (let from = 0; ;) {

@@ -3,7 +3,8 @@
  * application that writes to the same table all the while. At the end every record of the file is accounted for, nothing is
  * there twice, and the three stores are equal.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { Client, Connection } from '@temporalio/client';
@@ -11,6 +12,9 @@ import { createConnection, type ResultSetHeader, type RowDataPacket } from 'mysq
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { IngestReport } from '../../core/ingestReport.js';
 import { ingestId } from '../../core/workflowNames.js';
+import { findRunning } from '../../temporal-compose/launch.js';
+import { placeOf } from '../../temporal-compose/place.js';
+import { down, up } from '../../temporal-compose/stack.js';
 import { startBreakingProxy, type BreakingProxy } from '../support/breakingProxy.js';
 import { compareStores, differencesOf } from '../support/compare.js';
 import { peopleFile, peopleTable, readPeople, type PeopleFile } from '../support/peopleFile.js';
@@ -24,28 +28,45 @@ const seed = testSeed();
 const people = peopleFile(20_000);
 let pipeline: Pipeline;
 let worker: WorkerProcess;
+let temporal: Client;
+/** Of a server of this file's own, because it hangs on purpose. */
+let redisFolder: string;
 let proxies: { readonly mongo: BreakingProxy; readonly redis: BreakingProxy };
 
 beforeAll(async () => {
   console.log(`seed ${seed}`);
-  proxies = { mongo: await proxyOf(stack.mongo.uri), redis: await proxyOf(stack.redis.uri) };
+  redisFolder = await mkdtemp(join(tmpdir(), 'lockstep-ingest-redis-'));
+  const own = await up({ root: redisFolder, ports: 'free', only: ['redis'] });
+  proxies = { mongo: await proxyOf(stack.mongo.uri), redis: await proxyOf(own.redis.uri) };
   pipeline = await createPipeline(stack, {
     label: 'ingest',
     // The port alone is another's; `directConnection`: the replica set would name the real one.
     mongoUri: through(proxies.mongo, stack.mongo.uri).replace(/replicaSet=\w+/, 'directConnection=true'),
-    redisUri: through(proxies.redis, stack.redis.uri),
+    redisUri: through(proxies.redis, own.redis.uri),
     sourceGrants: 'SELECT, TRIGGER, INSERT, UPDATE, CREATE',
   });
+  const connection = await Connection.connect({ address: stack.temporal.address });
+  temporal = new Client({ connection, namespace: stack.temporal.namespace });
   await pipeline.root.query(peopleTable('people'));
   await writeFile(join(pipeline.folder, 'people.csv'), people.bytes);
   worker = pipeline.worker();
 });
 
 afterAll(async () => {
+  await temporal.connection.close();
   await pipeline.remove();
   await proxies.mongo.close();
   await proxies.redis.close();
+  await down({ root: redisFolder, wipe: true });
+  await rm(redisFolder, { recursive: true, force: true });
 });
+
+/** SIGSTOP, SIGCONT: a server that hangs, and goes on. */
+async function signalRedis(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+  const running = await findRunning(placeOf(redisFolder).pidFile('redis'));
+  if (running === undefined) throw new Error('Redis does not run');
+  process.kill(running.pid, signal);
+}
 
 async function proxyOf(uri: string): Promise<BreakingProxy> {
   const { hostname, port } = new URL(uri);
@@ -235,10 +256,17 @@ test('through the log: paused, resumed, cancelled, and gone on with to the same 
   const moving = async (from: number): Promise<void> =>
     await until('rows are loaded', async () => (await recordsIn('people_log')) > from, { timeoutMs: 60_000 });
   await moving(0);
+  // Redis hangs for longer than reading is given to end: what is in MySQL by then lands once Redis is back.
+  await signalRedis('SIGSTOP');
+  await until('chunks wait for Redis', async () => (await chunksOpen('people_log')) > 0);
+  const reading = await pendingOf('people_log');
   await pipeline.run('ingests', 'pause', 'people_log');
-  await atRest('people_log');
+  await until('reading has ended', async () => ![null, reading].includes(await pendingOf('people_log')));
+  expect(await chunksOpen('people_log')).toBeGreaterThan(0);
+  await signalRedis('SIGCONT');
+  await until('it rests', async () => (await pendingOf('people_log')) === null, { timeoutMs: 60_000 });
   const paused = await recordsIn('people_log');
-  expect(paused).toBeLessThan(many.records);
+  expect([paused < many.records, await chunksOpen('people_log')]).toEqual([true, 0]);
   // At rest, what is in is equal everywhere.
   await equal();
   expect(await recordsIn('people_log')).toBe(paused);
@@ -265,21 +293,23 @@ test('through the log: paused, resumed, cancelled, and gone on with to the same 
   await equal();
 });
 
-/** Until no worker is at it any more: what it had under way got three seconds to land. */
-async function atRest(table: string): Promise<void> {
+/** Chunks in MySQL of which nobody knows whether they are in every store. */
+async function chunksOpen(table: string): Promise<number> {
+  const state = `\`${pipeline.stateDatabase}\``;
+  return await cell(
+    `SELECT COUNT(*) FROM ${state}.ingest_chunks c JOIN ${state}.ingests i ON i.id = c.ingest
+      WHERE i.table_name = '${table}' AND NOT c.landed`,
+  );
+}
+
+/** Which activity its workflow has under way. */
+async function pendingOf(table: string): Promise<string | null> {
   const [rows] = await pipeline.root.query<RowDataPacket[]>(
     `SELECT name FROM \`${pipeline.stateDatabase}\`.ingests WHERE table_name = ? ORDER BY id DESC LIMIT 1`,
     [table],
   );
-  const connection = await Connection.connect({ address: stack.temporal.address });
-  try {
-    const client = new Client({ connection, namespace: stack.temporal.namespace });
-    const handle = client.workflow.getHandle(ingestId(pipeline.name, table, String(rows[0]?.['name'])));
-    const pending = async (): Promise<number> => (await handle.describe()).raw.pendingActivities?.length ?? 0;
-    await until('the load rests', async () => (await pending()) === 0, { timeoutMs: 60_000 });
-  } finally {
-    await connection.close();
-  }
+  const handle = temporal.workflow.getHandle(ingestId(pipeline.name, table, String(rows[0]?.['name'])));
+  return (await handle.describe()).raw.pendingActivities?.[0]?.activityId ?? null;
 }
 
 describe('small files', () => {
@@ -307,29 +337,23 @@ describe('small files', () => {
     expect(await cell(`SELECT COUNT(*) FROM people WHERE name LIKE '%small%'`)).toBe(0);
   });
 
-  test('standard input, packed, into a table that is made for it; its rows as events', async () => {
-    const made = await runCommand(
-      [
-        'ingest',
-        'made',
-        '-',
-        '--null',
-        'NA',
-        '--create',
-        '--yes',
-        '--key',
-        'n',
-        '--ignore',
-        'note',
-        '--as-events',
-        '--json',
-        '-c',
-        pipeline.configFile,
-      ],
-      { cwd: pipeline.folder, input: gzipSync(peopleFile(900, 'made').bytes) },
-    );
-    expect([made.code, made.stderr]).toEqual([0, expect.stringContaining('CREATE TABLE')]);
-    expect(reportOf(made)).toMatchObject({ road: 'direct', agrees: true, records: 900 });
+  test('standard input, packed, into a table that is made for it; its rows as events; full disks in the way', async () => {
+    const made = peopleFile(900, 'made');
+    const words = ['ingest', 'made', '-', '--null', 'NA', '--create', '--yes', '--key', 'n', '--ignore', 'note'];
+    const flags = ['--as-events', '--rejects', 'made.ndjson', '-c', pipeline.configFile];
+    const options = { cwd: pipeline.folder, input: gzipSync(made.bytes) };
+    const noRoom = await runCommand([...words, ...flags], { ...options, first: 'ulimit -f 8' });
+    expect([noRoom.code, noRoom.stderr]).toEqual([1, expect.stringMatching(/LS-INGEST-SPOOL.*EFBIG/s)]);
+    expect(await readdir(join(pipeline.folder, '.lockstep', 'spool'))).toEqual([]);
+    // The reject file goes to a device without room; the load is over by then.
+    await symlink('/dev/full', join(pipeline.folder, 'made.ndjson.part'));
+    const loaded = await runCommand([...words, ...flags], options);
+    expect([loaded.code, loaded.stderr]).toEqual([1, expect.stringMatching(/CREATE TABLE.*LS-INGEST-REJECT-FILE/s)]);
+    expect(loaded.stderr).toMatch(/accepted {3}899\n.*directly|directly.*accepted {3}899\n/s);
+    expect(loaded.stderr).toContain('file and stores agree');
+    const again = await runCommand([...words, ...flags], options);
+    expect([again.code, again.stderr]).toEqual([1, expect.stringMatching(/made\.ndjson.*LS-INGEST-DONE/s)]);
+    expect(await rejectsIn('made.ndjson')).toEqual(made.rejects);
     await equal();
   });
 

@@ -1,9 +1,12 @@
 /** Chunks of checked rows into MySQL and from there into both stores, against real servers; nothing of Temporal. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareTable, differenceCount } from '../../stages/compare.js';
+import { proveIngest } from '../../stages/ingestEnd.js';
+import { refuseMissingRights } from '../../stages/ingestRights.js';
 import { definitionOf } from '../../stages/ingestTable.js';
 import { targetOf } from '../../core/target.js';
 import { asCount } from '../../stores/mysql/cell.js';
+import { openMysql } from '../../stores/mysql/connection.js';
 import { readCounts, readRejects, type StoredReject } from '../../stores/mysql/ingestChunks.js';
 import { readIngest } from '../../stores/mysql/ingests.js';
 import type { Given } from '../support/ingestFiles.js';
@@ -233,6 +236,38 @@ describe('rows that MySQL refuses', () => {
   });
 });
 
+it('tells a missing right with its GRANT before anything is read, and rejects no row for one that is taken away', async () => {
+  const name = await table('id INT PRIMARY KEY, v INT');
+  const user = rig.name.replaceAll('-', '_');
+  await rig.run(
+    `CREATE USER '${user}'@'%' IDENTIFIED BY 'some-word'`,
+    `GRANT SELECT, TRIGGER ON {src}.* TO '${user}'@'%'`,
+    `GRANT ALL ON ${rig.state}.* TO '${user}'@'%'`,
+  );
+  const uri = new URL(rig.config.mysql.uri);
+  [uri.username, uri.password] = [user, 'some-word'];
+  const mysql = openMysql({ ...rig.config.mysql, uri: uri.href });
+  try {
+    const asked = refuseMissingRights(mysql, { table: name, mode: 'upsert', makesTable: false });
+    const grant = `GRANT INSERT, UPDATE ON \`${rig.source}\`.\`${name}\` TO '${user}'@'%';`;
+    await expect(asked).rejects.toMatchObject({
+      code: 'LS-MYSQL-PRIVILEGE',
+      message: expect.stringContaining(grant) as unknown,
+    });
+    const given: Given = { columns: ['id', 'v'], rows: numbered(30, (i) => [i, i]), chunkRows: 10 };
+    const { name: id } = await rig.register(name, given);
+    await expect(rig.load(id, given, { deps: { mysql } })).rejects.toMatchObject({ code: 'LS-MYSQL-PRIVILEGE' });
+    expect(await counts(id)).toMatchObject({ accepted: 0, rejected: 0 });
+    await rig.run(grant.replace(', UPDATE', ''));
+    await refuseMissingRights(mysql, { table: name, mode: 'insert', makesTable: false });
+    expect(await rig.load(id, given, { deps: { mysql } })).toEqual({ kind: 'loaded' });
+    expect(await counts(id)).toMatchObject({ accepted: 30, landed: 3 });
+  } finally {
+    await mysql.close();
+    await rig.run(`DROP USER '${user}'@'%'`);
+  }
+});
+
 describe('merging', () => {
   it('upsert leaves absent columns as they are, and touches no other row through a unique key', async () => {
     const name = await table(
@@ -377,6 +412,30 @@ describe('the same content again', () => {
     await expect(rig.register(name, given)).rejects.toMatchObject({ code: 'LS-INGEST-DONE' });
     const more = await ingest(name, given, { again: true });
     expect(more).toMatchObject({ accepted: 0, rejected: 100 });
+  });
+
+  it('told to end before everything has landed, it does not say that it has', async () => {
+    const name = await table('id INT PRIMARY KEY, v INT');
+    const given: Given = { columns: ['id', 'v'], rows: numbered(20, (i) => [i, i]), chunkRows: 10 };
+    const { id } = await ingest(name, given);
+    const keys = JSON.stringify({ kind: 'numbers', column: 'id', from: '10', to: '19' });
+    await rig.mysql.run(
+      `UPDATE ${rig.state}.ingest_chunks c JOIN ${rig.state}.ingests i ON i.id = c.ingest
+          SET c.landed = FALSE, c.row_keys = ? WHERE i.name = ? AND c.number = 1`,
+      [keys, id],
+    );
+    for (const readOn of [true, false]) {
+      const stopping = new AbortController();
+      const more = { readOn, signal: stopping.signal, progress: () => stopping.abort() };
+      expect(await rig.load(id, given, more)).toEqual({ kind: 'stopped' });
+    }
+    // Nor does a report: what is not known to be there is not counted.
+    const hooks = { beat: () => undefined, trouble: () => undefined };
+    const report = await proveIngest(rig, id, 'loaded', null, new AbortController().signal, hooks);
+    const proof = { equal: 10, changed: 0, parked: 0 };
+    expect(report).toMatchObject({ accepted: 20, stores: { mongo: proof, redis: proof }, agrees: false });
+    expect(await rig.load(id, given, { readOn: false })).toEqual({ kind: 'loaded' });
+    expect(await counts(id)).toMatchObject({ accepted: 20, landed: 2 });
   });
 
   it('refuses a second direct load of a table, other options, and a file without the key', async () => {

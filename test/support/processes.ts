@@ -36,10 +36,15 @@ export async function runCommand(
     readonly input?: Buffer;
     /** SIGKILL. */
     readonly kill?: AbortSignal;
+    /** What a shell does first, such as `ulimit -f 8`. */
+    readonly first?: string;
   },
 ): Promise<CommandResult> {
   const started = performance.now();
-  const child = spawn(process.execPath, [command, ...args], {
+  const node = [process.execPath, command, ...args] as const;
+  const [program, ...rest] =
+    options.first === undefined ? node : ['bash', '-c', `${options.first}; exec "$@"`, 'bash', ...node];
+  const child = spawn(program, rest, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -8,6 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { LockstepError } from '../../core/errors.js';
+import { noCounts as noRows, type IngestProgress } from '../../core/ingestReport.js';
 import { noCounts } from '../../core/sweep.js';
 import { packageRoot } from '../../temporal-compose/place.js';
 import type { Stack } from '../../temporal-compose/stack.js';
@@ -16,6 +17,8 @@ import type { ingest } from '../../workflows/ingest.js';
 import {
   cancelIngestUpdate,
   drainSignal,
+  ingestProgressSignal,
+  ingestQuery,
   pauseIngestUpdate,
   pauseUpdate,
   resumeIngestUpdate,
@@ -251,10 +254,31 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     const life = await startIngest(rig, 'life');
     await until('the third slice', () => slices === 3);
     await life.executeUpdate(pauseIngestUpdate);
+    await rests(life);
     await life.executeUpdate(resumeIngestUpdate);
     await life.result();
 
+    // Paused while a store is away, for longer than a history holds what is told meanwhile.
+    const back = new AbortController();
     rig.script.settle = () => Promise.resolve(null);
+    rig.script.load = async ({ readOn }, run) => {
+      if (readOn) return await untilStopped(run);
+      const ends = AbortSignal.any([run.signal, back.signal]);
+      await untilStopped({ ...run, signal: ends });
+      return { kind: back.signal.aborted ? 'loaded' : 'stopped' };
+    };
+    const waiting = await startIngest(rig, 'waiting', { maxHistoryEvents: 60 });
+    const waits = (await waiting.describe()).runId;
+    await begun(waiting);
+    await waiting.executeUpdate(pauseIngestUpdate);
+    await until('another run', async () => {
+      await waiting.signal(ingestProgressSignal, progress);
+      return (await waiting.describe()).runId !== waits;
+    });
+    back.abort();
+    await waiting.executeUpdate(cancelIngestUpdate);
+    await waiting.result();
+
     rig.script.load = ({ readOn }, run) => (readOn ? untilStopped(run) : Promise.resolve({ kind: 'loaded' }));
     const cancelled = await startIngest(rig, 'cancelled');
     await begun(cancelled);
@@ -279,6 +303,8 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     const id = (name: string): string => ingestId(rig.name, 'one', name);
     return {
       'ingest-life': [id('life')],
+      'ingest-waits': [id('waiting'), waits],
+      'ingest-waited': [id('waiting')],
       'ingest-cancelled': [id('cancelled')],
       'ingest-drained': [id('drained')],
       'ingest-failed': [id('failed')],
@@ -300,6 +326,24 @@ async function startIngest(
     args: [{ ...input, ...more } as IngestInput],
   });
 }
+
+async function rests(handle: WorkflowHandle<typeof ingest>): Promise<void> {
+  await until('it rests', async () => (await handle.query(ingestQuery)).landed);
+}
+
+const progress: IngestProgress = {
+  ...noRows,
+  phase: 'loading',
+  road: 'log',
+  records: 10,
+  contentBytes: 100,
+  inFlight: 1,
+  rowsPerSecond: 0,
+  percent: 0,
+  secondsLeft: null,
+  slowedBy: null,
+  trouble: null,
+};
 
 /** Its activity is with a worker. */
 async function begun(handle: WorkflowHandle): Promise<void> {

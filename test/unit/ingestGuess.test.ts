@@ -1,10 +1,11 @@
 /** Tables proposed for files, the order of several, the command's options, and the files around an ingest. */
-import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { optionsFrom, readingFrom, targetsFrom, withIngestOptions, type IngestFlags } from '../../cli/ingestOptions.js';
+import { LockstepError } from '../../core/errors.js';
 import { defaultReading } from '../../core/ingest.js';
 import { Guess, guessKey, type GuessedColumn } from '../../core/ingestGuess.js';
 import { parentsFirst } from '../../core/ingestOrder.js';
@@ -216,4 +217,25 @@ test('rejected rows are JSON lines or CSV, whole or not at all', async () => {
   await expect(writeRejects(join(folder, 'none', 'r.csv'), rejects())).rejects.toMatchObject({
     code: 'LS-INGEST-REJECT-FILE',
   });
+  await writeFile(json, 'kept');
+  expect(await writeRejects(json, none())).toBe(0);
+  // The disk fills while the rows are still being read.
+  async function* endless(): AsyncGenerator<RejectedRow> {
+    for (;;) yield* rejects();
+  }
+  await symlink('/dev/full', `${json}.part`);
+  await expect(writeRejects(json, endless())).rejects.toMatchObject({
+    code: 'LS-INGEST-REJECT-FILE',
+    message: expect.stringContaining('ENOSPC') as unknown,
+  });
+  const gone = new LockstepError('LS-MYSQL-UNREACHABLE', 'MySQL went away');
+  await expect(writeRejects(json, failing(gone))).rejects.toBe(gone);
+  expect(await readFile(json, 'utf8')).toBe('kept');
+  expect((await readdir(folder)).filter((name) => name.endsWith('.part'))).toEqual([]);
+
+  async function* none(): AsyncGenerator<RejectedRow> {}
+  async function* failing(error: Error): AsyncGenerator<RejectedRow> {
+    yield* rejects();
+    throw error;
+  }
 });

@@ -21,6 +21,7 @@ import {
   type Trigger,
 } from '../../stores/mysql/triggers.js';
 import { compareTriggers, foreignTriggers, isSettled, type InstalledTrigger } from '../../stores/mysql/triggerState.js';
+import { rowFault } from '../../stages/ingestFault.js';
 import { nextChunkRows, smallerChunkRows } from '../../stages/snapshotPace.js';
 
 function column(name: string, type: string, more: Partial<Column> = {}): Column {
@@ -428,8 +429,27 @@ describe('failures', () => {
     [{ code: 'ECONNREFUSED', errno: -111 }, 'why', 'LS-MYSQL-UNREACHABLE'],
     [{}, "Can't add new command when connection is in closed state", 'LS-MYSQL-UNREACHABLE'],
     [{ errno: 1064 }, 'syntax', 'LS-MYSQL-STATEMENT'],
+    [{ errno: 1114 }, "The table 't' is full", 'LS-MYSQL-FULL'],
+    [{ errno: 1030 }, "Got error 28 - 'No space left on device' from storage engine", 'LS-MYSQL-FULL'],
+    [{ errno: 3 }, "Error writing file '/x' (OS errno 28 - No space left on device)", 'LS-MYSQL-FULL'],
+    [{ errno: 1026 }, "Error writing file '/x' (errno: 122 - Disk quota exceeded)", 'LS-MYSQL-FULL'],
+    [{ errno: 1030 }, "Got error 5 - 'Input/output error' from storage engine", 'LS-MYSQL-STATEMENT'],
+    [{ errno: 1644 }, 'our stock: errno 28 - none left', 'LS-MYSQL-STATEMENT'],
   ] as const)('%o %s → %s', ([fields, message, code]) => {
     expect(mysqlFailure(thrown(fields, message), 'db:3306').code).toBe(code);
+  });
+
+  test.each([1030, 3, 1038, 1197, 1467])('error %i is the server’s own trouble: no row is rejected for it', (errno) => {
+    expect(rowFault(mysqlFailure(thrown({ errno }, 'trouble'), 'db:3306'))).toBeNull();
+  });
+
+  test.each([
+    [1062, 'duplicate'],
+    [1644, 'refused'],
+    [1526, 'refused'],
+    [5001, 'refused'],
+  ])('error %i is a row’s own: %s', (errno, reason) => {
+    expect(rowFault(mysqlFailure(thrown({ errno }, 'no'), 'db:3306'))).toMatchObject({ reason });
   });
 
   test('neither the statement nor a value of a row survives', () => {

@@ -4,8 +4,17 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { LockstepError } from '../../core/errors.js';
 import { ingestId, taskQueue } from '../../core/workflowNames.js';
 import type { ingest } from '../../workflows/ingest.js';
-import { cancelIngestUpdate, ingestQuery, pauseIngestUpdate, resumeIngestUpdate } from '../../workflows/messages.js';
+import {
+  cancelIngestUpdate,
+  ingestProgressSignal,
+  ingestQuery,
+  pauseIngestUpdate,
+  resumeIngestUpdate,
+} from '../../workflows/messages.js';
 import type { IngestEnding } from '../../activities/contract.js';
+import type { Run } from '../../activities/run.js';
+import { noCounts, type IngestProgress } from '../../core/ingestReport.js';
+import type { LoadOutcome } from '../../core/outcome.js';
 import { until } from '../support/processes.js';
 import { openRig, untilStopped, type Rig } from './rig.js';
 
@@ -62,20 +71,104 @@ it('has the copy that proves a direct load run', async () => {
   expect(copied).toEqual(['one run-1']);
 });
 
-it('rests while it is paused, and goes on', async () => {
-  let slices = 0;
-  rig.script.load = async (_, run) => {
-    slices++;
-    return slices === 1 ? await untilStopped(run) : { kind: 'loaded' };
+/** A store that is away until it is opened. */
+function closedStore(): { readonly open: () => void; readonly lands: (run: Run) => Promise<LoadOutcome> } {
+  let away = true;
+  return {
+    open: () => void (away = false),
+    lands: async ({ signal, beat }) => {
+      while (away && !signal.aborted) {
+        beat();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      return { kind: away ? 'stopped' : 'loaded' };
+    },
   };
+}
+
+/** Reads until it is told to end, the first time; what is in MySQL lands as `lands` says. */
+function pausable(lands: (run: Run) => Promise<LoadOutcome>): boolean[] {
+  const readOn: boolean[] = [];
+  rig.script.load = async (request, run) => {
+    readOn.push(request.readOn);
+    if (!request.readOn) return await lands(run);
+    return readOn.length === 1 ? await untilStopped(run) : { kind: 'loaded' };
+  };
+  return readOn;
+}
+
+it('paused, it lands what is in MySQL, rests, and goes on', async () => {
+  let away = true;
+  const slices = pausable(() =>
+    away
+      ? Promise.reject(new LockstepError('LS-REDIS-UNREACHABLE', 'nobody answers'))
+      : Promise.resolve({ kind: 'loaded' }),
+  );
   const handle = await start();
-  await until('it loads', () => Promise.resolve(slices === 1));
+  await until('it loads', () => slices.length === 1);
   await handle.executeUpdate(pauseIngestUpdate);
-  expect(await handle.query(ingestQuery)).toMatchObject({ paused: true, cancelled: false });
+  await until('it tries to land', () => slices.length > 3);
+  expect(await handle.query(ingestQuery)).toMatchObject({ paused: true, landed: false, cancelled: false });
+  away = false;
+  await until('it rests', async () => (await handle.query(ingestQuery)).landed);
+  const before = [...slices];
+  expect(before.slice(1)).not.toContain(true);
+  // Paused once more, it knows that nothing is open.
+  await handle.executeUpdate(pauseIngestUpdate);
   await handle.executeUpdate(resumeIngestUpdate);
   expect(await handle.result()).toMatchObject({ end: 'loaded' });
-  expect(slices).toBe(2);
+  expect(slices).toEqual([...before, true]);
 });
+
+it('resumed while it lands, it lands first; paused meanwhile, it is not interrupted', async () => {
+  const store = closedStore();
+  const slices = pausable(store.lands);
+  const handle = await start();
+  await until('it loads', () => slices.length === 1);
+  await handle.executeUpdate(pauseIngestUpdate);
+  await until('it lands', () => slices.length === 2);
+  await handle.executeUpdate(resumeIngestUpdate);
+  await handle.executeUpdate(pauseIngestUpdate);
+  await handle.executeUpdate(resumeIngestUpdate);
+  expect(slices).toEqual([true, false]);
+  store.open();
+  expect(await handle.result()).toMatchObject({ end: 'loaded' });
+  expect(slices).toEqual([true, false, true]);
+});
+
+it('waits for a store for as many runs as it takes: what is told meanwhile fills the history', async () => {
+  const store = closedStore();
+  const slices = pausable(store.lands);
+  const handle = await start(60);
+  const first = (await handle.describe()).runId;
+  await until('it loads', () => slices.length === 1);
+  await handle.executeUpdate(pauseIngestUpdate);
+  await until('it lands', () => slices.length === 2);
+  await until('another run', async () => {
+    await handle.signal(ingestProgressSignal, progress);
+    return (await handle.describe()).runId !== first;
+  });
+  expect(await handle.query(ingestQuery)).toMatchObject({ paused: true, landed: false });
+  store.open();
+  await until('it rests', async () => (await handle.query(ingestQuery)).landed);
+  await handle.executeUpdate(resumeIngestUpdate);
+  expect(await handle.result()).toMatchObject({ end: 'loaded' });
+  expect(slices.filter((readOn) => readOn)).toHaveLength(2);
+});
+
+const progress: IngestProgress = {
+  ...noCounts,
+  phase: 'loading',
+  road: 'log',
+  records: 10,
+  contentBytes: 100,
+  inFlight: 1,
+  rowsPerSecond: 0,
+  percent: 0,
+  secondsLeft: null,
+  slowedBy: null,
+  trouble: null,
+};
 
 it('cancelled, it lands what is in MySQL and proves it', async () => {
   const readOn: boolean[] = [];
@@ -89,6 +182,21 @@ it('cancelled, it lands what is in MySQL and proves it', async () => {
   expect(await handle.result()).toMatchObject({ end: 'cancelled', agrees: true });
   expect(readOn).toEqual([true, false]);
   expect(ended).toMatchObject([{ end: 'cancelled' }]);
+});
+
+it('cancelled while it is paused and lands, it goes on landing, and proves it', async () => {
+  const store = closedStore();
+  const slices = pausable(store.lands);
+  const handle = await start();
+  await until('it loads', () => slices.length === 1);
+  await handle.executeUpdate(pauseIngestUpdate);
+  await until('it lands', () => slices.length === 2);
+  await handle.executeUpdate(cancelIngestUpdate);
+  expect(slices).toEqual([true, false]);
+  store.open();
+  expect(await handle.result()).toMatchObject({ end: 'cancelled' });
+  // Once more at the end: a chunk that was in by then would be open.
+  expect(slices).toEqual([true, false, false]);
 });
 
 it('cancelled from outside, as the web UI does, it comes to the same end', async () => {
