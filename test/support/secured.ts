@@ -6,7 +6,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { connect as connectPlain, createSecureServer, type Http2SecureServer } from 'node:http2';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -19,6 +18,7 @@ import { kafka } from '../../temporal-compose/servers/kafka.js';
 import { mongo } from '../../temporal-compose/servers/mongo.js';
 import { down, up } from '../../temporal-compose/stack.js';
 import { findProgram } from '../../temporal-compose/tool.js';
+import { freePort } from './ports.js';
 import { until } from './processes.js';
 
 /** Undefined where the test can run; else why not. */
@@ -405,13 +405,4 @@ async function untilItListens(port: number): Promise<void> {
       socket.once('error', reject);
     });
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
-  return address.port;
 }
