@@ -31,7 +31,7 @@ test('nothing is lost, doubled or out of order', { timeout: (seconds + 90) * 1_0
     crew.start();
     const abort = new AbortController();
     const workload = runWorkload({ uri: stack.mysql.uri, database, seed, connections: 8, signal: abort.signal });
-    await crew.harass(seededRandom(seed), seconds * 1_000);
+    await crew.harass(seededRandom(seed), seconds * 1_000, 4);
     abort.abort();
     const written = await workload;
     await rig.drained(30_000).catch((error: unknown) => {

@@ -71,9 +71,10 @@ export class CaptureCrew {
     else zombie.kill('SIGKILL');
   }
 
-  async harass(random: Random, forMs: number): Promise<void> {
+  /** For so long, and on a slow machine longer: until there were so many kills and freezes. */
+  async harass(random: Random, forMs: number, atLeast: number): Promise<void> {
     const end = Date.now() + forMs;
-    while (Date.now() < end) {
+    while (Date.now() < end || this.report.kills + this.report.freezes < atLeast) {
       await pause(300 + random.below(1_200));
       if (random.chance(0.7)) this.kill();
       else await this.freeze(500 + random.below(1_500));
