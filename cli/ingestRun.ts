@@ -4,9 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../core/config.js';
-import { LockstepError } from '../core/errors.js';
+import { describeError, LockstepError } from '../core/errors.js';
 import type { IngestOptions, IngestPlan } from '../core/ingest.js';
-import type { IngestReport } from '../core/ingestReport.js';
+import type { IngestProgress, IngestReport } from '../core/ingestReport.js';
 import { registerIngest, type NewTable, type Registered } from '../stages/ingestBegin.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { readProgress } from '../stores/mysql/ingestChunks.js';
@@ -69,6 +69,13 @@ async function watch(
   let seen = false;
   try {
     for (;;) {
+      let away: string | null = null;
+      /** A server that does not answer for a moment is waited for: the work goes on without this command. */
+      const unlessPassing = (error: unknown): null => {
+        if (!(error instanceof LockstepError) || !error.retryable) throw error;
+        away = describeError(error);
+        return null;
+      };
       const state = await client.state(ingest).catch(unlessPassing);
       const row = await readIngest(mysql, stateDatabase, ingest.name).catch(unlessPassing);
       if (row !== null && state !== null && state.kind !== 'running') {
@@ -76,21 +83,13 @@ async function watch(
         throw whyWithoutReport(state, ingest);
       }
       const at = row === null ? null : await readProgress(mysql, stateDatabase, row.id).catch(unlessPassing);
-      const waits = state?.kind === 'running' ? state.waitsFor : null;
+      const waits = away ?? (state?.kind === 'running' ? state.waitsFor : null);
       seen ||= at !== null || waits !== null;
       if (!seen && Date.now() - began > workerPatienceMs) {
         const what = `no worker took up ingest ${ingest.name} for ${workerPatienceMs / 1000} s; it goes on once one comes`;
         throw new LockstepError('LS-PIPELINE-NO-WORKER', what);
       }
-      const line =
-        at === null
-          ? waits === null
-            ? 'waiting for a worker: lockstep worker starts one'
-            : `${ingest.table}: nothing is loaded yet`
-          : row?.phase === 'finishing'
-            ? `${ingest.table}: no row is loaded any more; the table is being proven`
-            : ingestLine(ingest.table, at);
-      progress.show(waits === null || (at !== null && at.inFlight > 0) ? line : `${line}, ${waits}`);
+      progress.show(lineOf(ingest.table, row?.phase === 'finishing', at, waits));
       await sleep(lookEveryMs);
     }
   } finally {
@@ -98,10 +97,29 @@ async function watch(
   }
 }
 
-/** A server that does not answer for a moment is waited for: the work goes on without this command. */
-function unlessPassing(error: unknown): null {
-  if (error instanceof LockstepError && error.retryable) return null;
-  throw error;
+/** A load tells how it goes every 150 ms; after so long something hangs, such as a server that waits for room on its disk. */
+const silentMs = 10_000;
+
+function lineOf(
+  table: string,
+  finishing: boolean,
+  at: (IngestProgress & { readonly silentMs: number }) | null,
+  waits: string | null,
+): string {
+  if (at === null) {
+    return waits === null
+      ? 'waiting for a worker: lockstep worker starts one'
+      : `${table}: nothing is loaded yet, ${waits}`;
+  }
+  if (finishing) {
+    const line = `${table}: no row is loaded any more; the table is being proven`;
+    return waits === null ? line : `${line}, ${waits}`;
+  }
+  const line = ingestLine(table, at);
+  const silent = at.silentMs >= silentMs;
+  // Chunks are under way: what an attempt before failed of is over.
+  if (waits !== null && (silent || at.inFlight === 0)) return `${line}, ${waits}`;
+  return silent ? `${line}, no word for ${Math.round(at.silentMs / 1000)} s` : line;
 }
 
 function whyWithoutReport(state: Exclude<IngestState, { kind: 'running' }>, { name }: Registered): LockstepError {

@@ -183,7 +183,7 @@ class Loading {
       if (this.#signal.aborted) return false;
       for (const { number, accepted, keys } of open) {
         this.#hooks.beat();
-        const images = await readImages(mysql, landing.definition, keysCondition(landing.definition, keys));
+        const { images } = await readImages(mysql, landing.definition, keysCondition(landing.definition, keys));
         landings.add(land(landing, { number, accepted, images }, road.carryOf(null, false)));
       }
       await landings.drain();

@@ -5,13 +5,14 @@
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Definition } from '../core/definition.js';
 import { LockstepError } from '../core/errors.js';
-import type { ContentCheck, FileChunk, Reject, ResumePoint } from '../core/ingest.js';
+import type { ContentCheck, FileChunk, InputRow, Reject, ResumePoint } from '../core/ingest.js';
 import { keyToken } from '../core/ingestKey.js';
 import type { SourceRow } from '../core/store.js';
 import type { Queries, Session } from '../stores/mysql/connection.js';
 import { addChunk, type ChunkEntry, type RowKeys } from '../stores/mysql/ingestChunks.js';
-import { readImages, tuplesCondition } from '../stores/mysql/ingestImages.js';
+import { readImages, tuplesCondition, type Images } from '../stores/mysql/ingestImages.js';
 import { ownsIngest, type Ingest } from '../stores/mysql/ingests.js';
 import { quoteName } from '../stores/mysql/quote.js';
 import { isPassing } from './copyState.js';
@@ -55,39 +56,56 @@ export class IngestTaken extends Error {
   override readonly name = 'IngestTaken';
 }
 
-/** Tries again while somebody holds a lock; a lost connection is for the caller, who looks whether the chunk is in. */
+/** Rows that are in, and of which MySQL makes no text: nobody could compare them. */
+class TooLongToRead extends Error {
+  override readonly name = 'TooLongToRead';
+  readonly rows: readonly InputRow[];
+
+  constructor(rows: readonly InputRow[]) {
+    super(`${rows.length} rows are longer than max_allowed_packet`);
+    this.rows = rows;
+  }
+}
+
+/** Tries again while somebody holds a lock, and without rows that cannot be read back; a lost connection is for the caller, who looks whether the chunk is in. */
 export async function bringIn(context: ChunkContext, chunk: FileChunk, place: Place): Promise<Brought> {
   const { session, turn, before } = place;
   await before?.rowsWritten;
+  const tooLong = new Set<InputRow>();
   for (let attempt = 0; ; attempt++) {
     context.beat();
     try {
       return await session.transaction((queries) =>
-        bring(queries, context, chunk, turn, attempt === 0 ? before : null),
+        bring(queries, context, chunk, tooLong, turn, attempt === 0 ? before : null),
       );
     } catch (error) {
-      if (!(error instanceof SentBack) && (!isPassing(error) || context.signal.aborted)) throw error;
+      const atOnce = error instanceof SentBack || error instanceof TooLongToRead;
+      if (!atOnce && (!isPassing(error) || context.signal.aborted)) throw error;
+      if (error instanceof TooLongToRead) for (const row of error.rows) tooLong.add(row);
       turn.triesAgain();
       if (before !== null && !(await before.decided)) throw new TurnOver();
-      if (!(error instanceof SentBack)) await sleep(Math.min(500, 20 * 2 ** attempt));
+      if (!atOnce) await sleep(Math.min(500, 20 * 2 ** attempt));
     }
   }
 }
 
-/** before: a chunk that is not in yet. */
+/** tooLong: rows that are known to be. before: a chunk that is not in yet. */
 async function bring(
   queries: Queries,
   context: ChunkContext,
   chunk: FileChunk,
+  tooLong: ReadonlySet<InputRow>,
   turn: Turn,
   before: Turn | null,
 ): Promise<Brought> {
   const { stateDatabase, ingest } = context;
   if (!(await ownsIngest(queries, stateDatabase, ingest))) throw new IngestTaken();
-  const rowsIn = await writeRows(queries, context.rows, chunk.rows);
+  const rowsIn = await writeRows(queries, context.rows, chunk.rows, tooLong);
   turn.rowsAreWritten();
   context.beat();
-  const images = rowsIn.accepted.length === 0 ? [] : await readBack(queries, context.rows, rowsIn.accepted);
+  const { images, unreadable } =
+    rowsIn.accepted.length === 0 ? nothing : await readBack(queries, context.rows, rowsIn.accepted);
+  if (unreadable.length > 0) throw new TooLongToRead(rowsUnder(unreadable, context.rows, rowsIn.accepted));
   const { altered, digest } = await check(queries, context, rowsIn, images);
   const entry: ChunkEntry = {
     number: chunk.from.chunk,
@@ -117,13 +135,27 @@ async function behind(before: Turn | null, queries: Queries): Promise<void> {
   if (fate === 'stop') throw new TurnOver();
 }
 
-async function readBack(queries: Queries, rows: RowsContext, accepted: readonly Accepted[]): Promise<SourceRow[]> {
+async function readBack(queries: Queries, rows: RowsContext, accepted: readonly Accepted[]): Promise<Images> {
   const span = numberSpan(rows, accepted);
   const condition =
     span === null
       ? tuplesCondition(rows.definition, keyTuples(rows, accepted))
       : `t.${quoteName(rows.definition.key[0] ?? '')} BETWEEN ${span.from} AND ${span.to}`;
   return await readImages(queries, rows.definition, condition);
+}
+
+const nothing: Images = { images: [], unreadable: [] };
+
+/** Of rows that were merged under one key, the last made it what it is. */
+function rowsUnder(
+  keys: readonly Buffer[],
+  { definition, token }: RowsContext,
+  accepted: readonly Accepted[],
+): readonly InputRow[] {
+  const last = new Map(accepted.map(({ row, generated }) => [token(row, generated), row]));
+  const found = keys.flatMap((key) => last.get(keyToken(definition, key)) ?? []);
+  if (found.length === keys.length) return found;
+  throw keysMoved(definition);
 }
 
 const integers = /^(?:tinyint|smallint|mediumint|int|bigint)$/;
@@ -186,12 +218,13 @@ async function refuseMovedKeys(queries: Queries, rows: RowsContext, lost: readon
             readImages(queries, rows.definition, tuplesCondition(rows.definition, keyTuples(rows, [one]))),
           ),
         );
-  if (found.length > 0 && found.every((images) => images.length === 1)) return;
-  throw new LockstepError(
-    'LS-INGEST-KEYS',
-    `rows of ${rows.definition.table} do not lie under the keys that the file gives them`,
-    { details: { table: rows.definition.table } },
-  );
+  if (found.length > 0 && found.every(({ images }) => images.length === 1)) return;
+  throw keysMoved(rows.definition);
+}
+
+function keysMoved({ table }: Definition): LockstepError {
+  const message = `rows of ${table} do not lie under the keys that the file gives them`;
+  return new LockstepError('LS-INGEST-KEYS', message, { details: { table } });
 }
 
 function keysOf({ definition }: RowsContext, images: readonly SourceRow[]): RowKeys {

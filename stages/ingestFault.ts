@@ -34,6 +34,11 @@ export function fitting(sql: string, { packetBytes }: { readonly packetBytes: nu
   throw new TooLong(`max_allowed_packet is ${packetBytes} bytes`);
 }
 
+/** As row JSON it is longer than MySQL makes a text, so it can be neither compared nor brought into a store. */
+export function unreadable({ packetBytes }: { readonly packetBytes: number }): RowFault {
+  return { reason: 'too-large', column: null, detail: `as row JSON, max_allowed_packet is ${packetBytes} bytes` };
+}
+
 /** Null for a failure that says nothing of a row. */
 export function rowFault(error: unknown): RowFault | null {
   if (error instanceof TooLong) return { reason: 'too-large', column: null, detail: error.message };

@@ -80,7 +80,8 @@ async function readAgain(
 ): Promise<readonly SourceRow[]> {
   const texts = unequal.map(({ key }) => key.toString('utf8'));
   const now = new Map<string, SourceRow>();
-  for (const image of await readImages(mysql, definition, keysCondition(definition, { kind: 'texts', texts }))) {
+  const { images } = await readImages(mysql, definition, keysCondition(definition, { kind: 'texts', texts }));
+  for (const image of images) {
     now.set(image.key.toString('utf8'), image);
   }
   return unequal.flatMap((before, i) => {

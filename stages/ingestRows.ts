@@ -12,7 +12,7 @@ import { atValues, insertRows, keyLiteral, updateRow, updateRows, type RowScope 
 import { quoteTable } from '../stores/mysql/quote.js';
 import { keyJson } from '../stores/mysql/rowJson.js';
 import type { TableTraits } from '../stores/mysql/tableTraits.js';
-import { fitting, isTakenKey, rowFault, type RowFault } from './ingestFault.js';
+import { fitting, isTakenKey, rowFault, unreadable, type RowFault } from './ingestFault.js';
 
 export interface Accepted {
   readonly row: InputRow;
@@ -57,10 +57,18 @@ export function rowsContext(plan: IngestPlan, mode: IngestMode, traits: TableTra
   };
 }
 
-export async function writeRows(queries: Queries, context: RowsContext, rows: readonly InputRow[]): Promise<RowsIn> {
+/** tooLong: rows that could not be read back, and are not written. */
+export async function writeRows(
+  queries: Queries,
+  context: RowsContext,
+  rows: readonly InputRow[],
+  tooLong: ReadonlySet<InputRow>,
+): Promise<RowsIn> {
   const written = new Written();
-  if (context.mode === 'insert') await insertAll(queries, context, rows, written);
-  else await mergeAll(queries, context, rows, written);
+  const others = tooLong.size === 0 ? rows : rows.filter((row) => !tooLong.has(row));
+  if (context.mode === 'insert') await insertAll(queries, context, others, written);
+  else await mergeAll(queries, context, others, written);
+  for (const row of tooLong) written.refuse(row, unreadable(context.traits));
   return written.inOrder(rows);
 }
 

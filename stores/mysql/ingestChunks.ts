@@ -263,16 +263,19 @@ export async function writeProgress(
   );
 }
 
+/** silentMs: since it was written. */
 export async function readProgress(
   queries: Queries,
   stateDatabase: string,
   ingest: number,
-): Promise<IngestProgress | null> {
+): Promise<(IngestProgress & { readonly silentMs: number }) | null> {
   const [row] = await queries.rows(
-    `SELECT progress FROM ${quoteTable(stateDatabase, 'ingest_progress')} WHERE ingest = ?`,
+    `SELECT progress, TIMESTAMPDIFF(MICROSECOND, at, CURRENT_TIMESTAMP(6)) DIV 1000
+       FROM ${quoteTable(stateDatabase, 'ingest_progress')} WHERE ingest = ?`,
     [ingest],
   );
-  return row === undefined ? null : (JSON.parse(asText(row[0])) as IngestProgress);
+  if (row === undefined) return null;
+  return { ...(JSON.parse(asText(row[0])) as IngestProgress), silentMs: Math.max(0, asCount(row[1])) };
 }
 
 function chunks(stateDatabase: string): string {

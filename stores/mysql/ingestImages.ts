@@ -9,13 +9,25 @@ import { atKeyText } from './keyLookup.js';
 import { quoteName, quoteTable } from './quote.js';
 import { keyJson, rowJson } from './rowJson.js';
 
-/** A condition on `t` as `keysCondition` and `valuesCondition` make it. */
-export async function readImages(queries: Queries, definition: Definition, condition: string): Promise<SourceRow[]> {
+export interface Images {
+  readonly images: readonly SourceRow[];
+  /** Keys of rows that MySQL makes no row JSON of, because it would be longer than max_allowed_packet. */
+  readonly unreadable: readonly Buffer[];
+}
+
+/** condition: on `t`, as `keysCondition` and `tuplesCondition` make it. */
+export async function readImages(queries: Queries, definition: Definition, condition: string): Promise<Images> {
   const found = await queries.rows(
     `SELECT CAST(${keyJson(definition, 't')} AS BINARY),CAST(${rowJson(definition, 't', { guarded: false })} AS BINARY)
        FROM ${quoteTable(definition.database, definition.table)} t FORCE INDEX (PRIMARY) WHERE ${condition}`,
   );
-  return found.map(([key, row]) => ({ key: asBytes(key), row: finishRowJson(definition, asBytes(row)) }));
+  const images: SourceRow[] = [];
+  const unreadable: Buffer[] = [];
+  for (const [key, row] of found) {
+    if (row === null) unreadable.push(asBytes(key));
+    else images.push({ key: asBytes(key), row: finishRowJson(definition, asBytes(row)) });
+  }
+  return { images, unreadable };
 }
 
 /** Of rows that were written before. Key texts of another shape of the table name nothing any more. */
