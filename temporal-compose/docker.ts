@@ -1,125 +1,215 @@
 /**
- * The five servers as containers of `docker-compose.yml`, when an engine answers. The containers get ports and secrets
- * through an environment file in the state folder; whether they are ready is asked of the servers, as natively.
+ * The five servers as containers of `docker-compose.yml`. What runs is kept, what died is started again on its volume, what
+ * does not answer is made anew. Whether a container is ready is asked of its server, as natively.
  */
-import { createHash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LockstepError } from '../core/errors.js';
-import { type CommandLine, run } from './command.js';
-import { packageRoot, type Place } from './place.js';
-import { NotReady, requireSupported, waitReady } from './ready.js';
+import { type CommandLine, lastLines, run } from './command.js';
+import { composeCommand, composeEnvironment, composeValues, projectName } from './compose.js';
+import type { Place } from './place.js';
+import { exchangeTaken, type PortBook } from './ports.js';
+import { type Patience, NotReady, requireSupported, waitReady } from './ready.js';
 import type { Secrets } from './secrets.js';
 import type { Shelf, Site } from './server.js';
-import { type Ports, type ServerName, titles } from './server-name.js';
+import { type ServerName, serverNames, titles } from './server-name.js';
 import { servers } from './servers/all.js';
 import { writePrivate } from './state.js';
-import { describeVersion } from './version.js';
+import { describeVersion, type Version } from './version.js';
 
-const askTimeoutMs = 5000;
-/** Containers start after their images were pulled; the slowest, Kafka, takes seconds. */
+/** The images are here by now. MySQL fills a new volume first: 15 s on two free cores. */
 const startTimeoutMs = 180_000;
-
-/** The way to call Compose here, or undefined when no engine answers or Compose is missing. */
-export async function findCompose(): Promise<CommandLine | undefined> {
-  const works = async (command: CommandLine): Promise<boolean> =>
-    await run(command, { timeoutMs: askTimeoutMs }).then(
-      () => true,
-      () => false,
-    );
-  if (!(await works(['docker', 'info']))) return undefined;
-  if (await works(['docker', 'compose', 'version'])) return ['docker', 'compose'];
-  if (await works(['docker-compose', 'version'])) return ['docker-compose'];
-  return undefined;
-}
-
-/** One name for one state folder: two stacks never share containers or volumes. */
-export function projectName(root: string): string {
-  return `lockstep-${createHash('sha256').update(root).digest('hex').slice(0, 10)}`;
-}
-
-/** The environment file that docker-compose.yml reads. No value needs quoting: numbers, and letters of base64. */
-export function composeEnvironment(ports: Ports, secrets: Secrets): string {
-  const values = {
-    MYSQL_PORT: ports.mysql,
-    MONGO_PORT: ports.mongo,
-    REDIS_PORT: ports.redis,
-    KAFKA_PORT: ports.kafka,
-    TEMPORAL_PORT: ports.temporal,
-    TEMPORAL_UI_PORT: ports.temporalUi,
-    MYSQL_ROOT_PASSWORD: secrets.mysql,
-    MONGO_ROOT_PASSWORD: secrets.mongo,
-    MONGO_REPLICA_SET_KEY: secrets.mongoKey,
-    REDIS_PASSWORD: secrets.redis,
-    KAFKA_CLUSTER_ID: secrets.kafkaCluster,
-  };
-  return Object.entries(values)
-    .map(([name, value]) => `${name}=${value}\n`)
-    .join('');
-}
+/** A container that was up already may still be filling its volume: an `up` before this one was killed. */
+const answerTimeoutMs = 60_000;
+const lookEveryMs = 2000;
+const starts = 3;
+/** Of a start that failed or was interrupted. Whatever it had written is durable, or not whole and made anew. */
+const hastySeconds = 10;
 
 export interface DockerStack {
   readonly compose: CommandLine;
   readonly place: Place;
-  readonly ports: Ports;
+  readonly ports: PortBook;
   readonly secrets: Secrets;
   readonly shelf: Shelf;
 }
 
-function composeCommand(compose: CommandLine, place: Place, ...args: readonly string[]): CommandLine {
-  const [program, ...first] = compose;
-  const file = join(packageRoot(), 'temporal-compose', 'docker-compose.yml');
-  const project = ['--project-name', projectName(place.root), '--file', file, '--env-file', place.composeEnv];
-  return [program, ...first, ...project, ...args];
+/** Neither up nor to be started: such a container is made anew. */
+const stuckStates: ReadonlySet<string> = new Set(['paused', 'restarting', 'removing', 'dead']);
+
+/** What the engine says of a container: "running", "exited", "paused", … A server without one is not in the map. */
+export type Containers = ReadonlyMap<ServerName, string>;
+
+/** One line a container, "kafka running". */
+export function parseContainers(text: string): Containers {
+  const found = new Map<ServerName, string>();
+  for (const line of text.split('\n')) {
+    const [service, state] = line.trim().split(' ');
+    const name = serverNames.find((known) => known === service);
+    if (name !== undefined && state !== undefined) found.set(name, state);
+  }
+  return found;
 }
 
-/** Downloads the images. It may fail where Docker Hub cannot be reached; the caller decides what then. */
-export async function pullImages(stack: DockerStack, names: readonly ServerName[]): Promise<void> {
-  await writePrivate(stack.place.composeEnv, composeEnvironment(stack.ports, stack.secrets));
-  const options = { log: join(stack.place.logs, 'docker.log'), signal: stack.shelf.signal };
-  await stack.shelf.progress.during('docker', 'pulling images (minutes the first time)', async () => {
-    const command = composeCommand(stack.compose, stack.place, 'pull', '--quiet', ...names);
-    await run(command, { ...options, failure: 'LS-STACK-FETCH' });
-  });
+/** Asked of the engine, not of Compose: its two versions print this each in its own way, and take ten times as long. */
+export async function lookAtContainers(place: Place): Promise<Containers> {
+  const label = 'com.docker.compose';
+  const filter = ['--filter', `label=${label}.project=${projectName(place.root)}`];
+  const format = `{{.Label "${label}.service"}} {{.State}}`;
+  return parseContainers((await run(['docker', 'ps', '--all', ...filter, '--format', format])).stdout);
 }
 
-export async function bringUpDocker(stack: DockerStack, names: readonly ServerName[]): Promise<void> {
-  const { place, ports, secrets, shelf } = stack;
-  const log = join(place.logs, 'docker.log');
-  await writePrivate(place.composeEnv, composeEnvironment(ports, secrets));
-  await shelf.progress.during('docker', `starting ${names.join(', ')}`, async () => {
-    await run(composeCommand(stack.compose, place, 'up', '--detach', ...names), { log, signal: shelf.signal });
-  });
-  // The engine restarts nothing and maps the ports itself: only the servers' own answers tell.
-  const always = (): Promise<boolean> => Promise.resolve(true);
-  const patience = { timeoutMs: startTimeoutMs, signal: shelf.signal, alive: always, listens: always };
-  await Promise.all(
-    names.map(async (name) => {
-      const server = servers[name];
-      const site: Site = { folder: place.server(name), log: place.log(name), ports, secrets };
+export function dockerLog(place: Place): string {
+  return join(place.logs, 'docker.log');
+}
+
+async function callCompose(stack: DockerStack, ...args: readonly string[]): Promise<string> {
+  const { place, shelf } = stack;
+  const env = composeValues(stack.ports.current(), stack.secrets);
+  const options = { env, log: dockerLog(place), signal: shelf.signal };
+  return (await run(composeCommand(stack.compose, place, ...args), options)).all;
+}
+
+/** Gives the servers other ports where somebody else listens on their own. True if anything changed. */
+async function settlePorts(stack: DockerStack, names: readonly ServerName[]): Promise<boolean> {
+  const before = stack.ports.current();
+  // Kafka's controller is spoken to inside its container alone.
+  const published = names.flatMap((name) => servers[name].ports.filter((port) => port !== 'kafkaController'));
+  const changed = await exchangeTaken(published, before);
+  for (const port of published) {
+    const other = changed[port];
+    if (other !== undefined) stack.shelf.progress.line('docker', `port ${before[port]} is taken; using ${other}`);
+  }
+  await stack.ports.change(changed);
+  return Object.keys(changed).length > 0;
+}
+
+async function startContainers(stack: DockerStack, names: readonly ServerName[]): Promise<void> {
+  await settlePorts(stack, names);
+  await stack.shelf.progress.during('docker', `starting ${names.join(', ')}`, async () => {
+    for (let attempt = 1; ; attempt++) {
+      await writePrivate(stack.place.composeEnv, composeEnvironment(stack.ports.current(), stack.secrets));
       try {
-        const version = await waitReady(server, site, patience);
-        if (version !== undefined) requireSupported(server, version, 'its image');
-        const number = version === undefined ? '' : ` ${describeVersion(version)}`;
-        shelf.progress.line(name, `ready: ${titles[name]}${number} on port ${ports[name]}`);
+        await callCompose(stack, 'up', '--detach', ...names);
+        return;
       } catch (error) {
-        if (!(error instanceof NotReady)) throw error;
-        const shown = await run(composeCommand(stack.compose, place, 'logs', '--tail', '12', name)).catch(() => ({
-          all: '',
-        }));
-        throw new LockstepError('LS-STACK-START', `${titles[name]} did not start: ${error.message}\n${shown.all}`, {
-          cause: error,
-        });
+        stack.shelf.signal.throwIfAborted();
+        const containers = await lookAtContainers(stack.place);
+        const down = names.filter((name) => containers.get(name) !== 'running');
+        // Somebody took a port after we had looked.
+        if (attempt < starts && (await settlePorts(stack, down))) continue;
+        throw error;
       }
-    }),
+    }
+  });
+}
+
+/** The containers as they were at most two seconds ago: five servers that wait share one look. */
+function watch(place: Place): (name: ServerName) => Promise<boolean> {
+  let seen = lookAtContainers(place);
+  let at = Date.now();
+  return async (name) => {
+    if (Date.now() - at > lookEveryMs) {
+      at = Date.now();
+      seen = lookAtContainers(place);
+    }
+    return (await seen).get(name) === 'running';
+  };
+}
+
+async function waitFor(stack: DockerStack, name: ServerName, patience: Patience): Promise<Version | undefined> {
+  const site: Site = {
+    folder: stack.place.server(name),
+    log: stack.place.log(name),
+    ports: stack.ports.current(),
+    secrets: stack.secrets,
+  };
+  const version = await waitReady(servers[name], site, patience);
+  if (version !== undefined) requireSupported(servers[name], version, 'its image');
+  return version;
+}
+
+/** True for a server that was up already and answers. One that does not is removed; its volume stays. */
+async function isKept(stack: DockerStack, name: ServerName, patience: Patience): Promise<boolean> {
+  try {
+    await waitFor(stack, name, patience);
+    stack.shelf.progress.line(name, `already running on port ${stack.ports.current()[name]}`);
+    return true;
+  } catch (error) {
+    if (!(error instanceof NotReady)) throw error;
+    stack.shelf.progress.line(name, 'runs but does not answer: making its container anew');
+    await callCompose(stack, 'rm', '--force', '--stop', name);
+    return false;
+  }
+}
+
+async function waitStarted(stack: DockerStack, name: ServerName, patience: Patience): Promise<void> {
+  try {
+    const version = await waitFor(stack, name, patience);
+    const number = version === undefined ? '' : ` ${describeVersion(version)}`;
+    stack.shelf.progress.line(name, `ready: ${titles[name]}${number} on port ${stack.ports.current()[name]}`);
+  } catch (error) {
+    if (!(error instanceof NotReady)) throw error;
+    const log = lastLines(await callCompose(stack, 'logs', '--no-color', '--tail', '12', name));
+    throw new LockstepError(
+      'LS-STACK-START',
+      `${titles[name]} did not start in its container: ${error.message}. LOCKSTEP_ENGINE=native does without Docker. ` +
+        `Its log ends with\n${log}`,
+      { cause: error },
+    );
+  }
+}
+
+async function bringUp(stack: DockerStack, names: readonly ServerName[], started: Set<ServerName>): Promise<void> {
+  const { place, shelf } = stack;
+  const before = await lookAtContainers(place);
+  const listens = (): Promise<boolean> => Promise.resolve(true);
+  const patience = (name: ServerName, timeoutMs: number, look: (name: ServerName) => Promise<boolean>): Patience => {
+    return { timeoutMs, signal: shelf.signal, alive: async () => await look(name), listens };
+  };
+  const running = names.filter((name) => before.get(name) === 'running');
+  const stuck = names.filter((name) => stuckStates.has(before.get(name) ?? ''));
+  if (stuck.length > 0) await callCompose(stack, 'rm', '--force', '--stop', ...stuck);
+  const first = watch(place);
+  const kept = await Promise.all(
+    running.map(async (name) => ((await isKept(stack, name, patience(name, answerTimeoutMs, first))) ? [name] : [])),
   );
+  const rest = names.filter((name) => !kept.flat().includes(name));
+  if (rest.length === 0) return;
+  for (const name of rest) {
+    if (before.get(name) === 'exited') shelf.progress.line(name, 'it had ended: starting it again');
+    started.add(name);
+  }
+  await startContainers(stack, rest);
+  const second = watch(place);
+  await Promise.all(rest.map(async (name) => await waitStarted(stack, name, patience(name, startTimeoutMs, second))));
 }
 
+/**
+ * @param ending ended at the first failure, so that nobody goes on waiting; `stack.shelf.signal` is its signal.
+ * What this call started is stopped when it fails or is interrupted.
+ */
+export async function bringUpDocker(
+  stack: DockerStack,
+  names: readonly ServerName[],
+  ending: AbortController,
+): Promise<void> {
+  await mkdir(stack.place.logs, { recursive: true, mode: 0o700 });
+  const started = new Set<ServerName>();
+  try {
+    await bringUp(stack, names, started);
+  } catch (error) {
+    ending.abort(error);
+    if (started.size > 0) {
+      const calm = { ...stack, shelf: { ...stack.shelf, signal: new AbortController().signal } };
+      await callCompose(calm, 'stop', '--timeout', String(hastySeconds), ...started);
+    }
+    throw error;
+  }
+}
+
+/** Ends and removes the containers. Volumes stay unless wiped: then nobody needs to write anything down first. */
 export async function stopDocker(compose: CommandLine, place: Place, wipe: boolean): Promise<void> {
-  const command = composeCommand(compose, place, 'down', ...(wipe ? ['--volumes'] : []));
-  await run(command, { log: join(place.logs, 'docker.log') });
-}
-
-export async function listRunningContainers(compose: CommandLine, place: Place): Promise<readonly string[]> {
-  const { stdout } = await run(composeCommand(compose, place, 'ps', '--services', '--filter', 'status=running'));
-  return stdout.split('\n').map((line) => line.trim());
+  const command = composeCommand(compose, place, 'down', ...(wipe ? ['--volumes', '--timeout', '0'] : []));
+  await run(command, { log: dockerLog(place) });
 }

@@ -12,23 +12,17 @@ import { type Identity, isRunning } from './identity.js';
 import { findRunning, startDetached, stop } from './launch.js';
 import { isListening } from './listener.js';
 import type { Place } from './place.js';
-import { chooseFreePort, isFree } from './ports.js';
+import { exchangeTaken, type PortBook } from './ports.js';
 import { NotReady, requireSupported, waitReady } from './ready.js';
 import type { Secrets } from './secrets.js';
 import type { Program, Server, Shelf, Site } from './server.js';
-import { type PortName, type Ports, type ServerName, titles } from './server-name.js';
+import { type ServerName, titles } from './server-name.js';
 import { servers } from './servers/all.js';
 import { describeRange, describeVersion, isSupported, type Version } from './version.js';
 
 const startTimeoutMs = 120_000;
 const answerTimeoutMs = 10_000;
 const starts = 3;
-
-/** The ports of a stack while it starts: a port that somebody else took is changed, and the change kept. */
-export interface PortBook {
-  readonly current: () => Ports;
-  readonly change: (changed: Partial<Record<PortName, number>>) => Promise<void>;
-}
 
 export interface NativeStack {
   readonly place: Place;
@@ -97,13 +91,10 @@ async function isAnswering(stack: NativeStack, server: Server, identity: Identit
 
 /** Gives the server other ports where somebody else listens on its own. */
 async function settlePorts(stack: NativeStack, server: Server): Promise<boolean> {
-  const current = stack.ports.current();
-  const changed: Partial<Record<PortName, number>> = {};
+  const changed = await exchangeTaken(server.ports, stack.ports.current());
   for (const name of server.ports) {
-    if (await isFree(current[name])) continue;
-    const taken = new Set([...Object.values(stack.ports.current()), ...Object.values(changed)]);
-    changed[name] = await chooseFreePort(taken);
-    say(stack, server, `port ${current[name]} is taken; using ${changed[name]}`);
+    const other = changed[name];
+    if (other !== undefined) say(stack, server, `port ${stack.ports.current()[name]} is taken; using ${other}`);
   }
   await stack.ports.change(changed);
   return Object.keys(changed).length > 0;

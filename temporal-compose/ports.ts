@@ -8,6 +8,12 @@ import { portNames, type PortName, type Ports, usualPorts } from './server-name.
 
 export type PortPolicy = 'usual' | 'free';
 
+/** The ports of a stack while it starts: a port that somebody else took is changed, and the change kept. */
+export interface PortBook {
+  readonly current: () => Ports;
+  readonly change: (changed: Partial<Ports>) => Promise<void>;
+}
+
 const freeFrom = 15_000;
 const freeBelow = 32_000;
 const tries = 200;
@@ -49,4 +55,20 @@ export async function choosePorts(
     taken.add(port);
   }
   return chosen;
+}
+
+/** Other ports for those of `names` that somebody listens on; empty when all are free. */
+export async function exchangeTaken(
+  names: readonly PortName[],
+  current: Ports,
+  free: (port: number) => Promise<boolean> = isFree,
+  random: () => number = Math.random,
+): Promise<Partial<Ports>> {
+  const changed: Partial<Record<PortName, number>> = {};
+  for (const name of names) {
+    if (await free(current[name])) continue;
+    const taken = new Set([...Object.values(current), ...Object.values(changed)]);
+    changed[name] = await chooseFreePort(taken, free, random);
+  }
+  return changed;
 }

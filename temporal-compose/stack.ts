@@ -5,27 +5,22 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LockstepError } from '../core/errors.js';
 import type { CommandLine } from './command.js';
-import {
-  bringUpDocker,
-  type DockerStack,
-  findCompose,
-  listRunningContainers,
-  pullImages,
-  stopDocker,
-} from './docker.js';
+import { describeTrouble, requireCompose } from './compose.js';
+import { bringUpDocker, dockerLog, lookAtContainers, stopDocker } from './docker.js';
+import { chooseEngine } from './engine.js';
 import { removeFolder } from './folder.js';
+import { pullImages } from './images.js';
 import { findRunning, startDetached } from './launch.js';
 import { withLock } from './lock.js';
 import { bringUpNative, stopNative } from './native.js';
 import { cacheFolder, defaultRoot, packageRoot, type Place, placeOf } from './place.js';
-import type { PortPolicy } from './ports.js';
+import type { PortBook, PortPolicy } from './ports.js';
 import { Progress, type Report } from './progress.js';
 import type { Secrets } from './secrets.js';
 import type { Shelf } from './server.js';
 import { type Ports, type ServerName, serverNames } from './server-name.js';
-import { type Engine, openState, readState, type State, writeState } from './state.js';
+import { openState, readState, type State, writeState } from './state.js';
 
 export type { ServerName } from './server-name.js';
 export { serverNames } from './server-name.js';
@@ -119,12 +114,11 @@ export async function status(
   const place = placeOf(options.root ?? defaultRoot);
   const state = await readState(place);
   if (state === undefined) return undefined;
-  const compose = state.engine === 'docker' ? await findCompose() : undefined;
-  const containers = compose === undefined ? [] : await listRunningContainers(compose, place);
+  const containers = state.engine === 'docker' ? await lookAtContainers(place) : undefined;
   return await Promise.all(
     serverNames.map(async (name) => {
       const process = state.engine === 'native' ? await findRunning(place.pidFile(name)) : undefined;
-      return { name, running: process !== undefined || containers.includes(name), port: state.ports[name] };
+      return { name, running: process !== undefined || containers?.get(name) === 'running', port: state.ports[name] };
     }),
   );
 }
@@ -148,15 +142,6 @@ async function startGuard(place: Place, owner: number): Promise<void> {
   await startDetached({ command, cwd: packageRoot() }, place.guardPid, place.guardLog);
 }
 
-/** Docker when its engine answers, unless LOCKSTEP_ENGINE says otherwise. */
-async function chooseEngine(progress: Progress): Promise<Engine> {
-  const wanted = process.env['LOCKSTEP_ENGINE'];
-  if (wanted === 'docker' || wanted === 'native') return wanted;
-  if ((await findCompose()) !== undefined) return 'docker';
-  progress.line('stack', 'no Docker engine with Compose answers: running the servers as processes of this machine');
-  return 'native';
-}
-
 /** @returns the ports in use: a port that was taken by somebody else has been exchanged. */
 async function bringUp(
   place: Place,
@@ -173,70 +158,84 @@ async function bringUp(
   if (signal?.aborted === true) stop();
   const shelf: Shelf = { cache: cacheFolder(), progress, signal: ending.signal };
   try {
-    if (state.engine === 'docker' && (await isDockerUsable(place, state, secrets, names, shelf))) return state.ports;
-    return await bringUpProcesses(place, state, secrets, names, shelf, ending);
+    const engine = state.engine === 'docker' ? await engineWithImages(place, state, names, shelf) : 'native';
+    const ports = portBook(place, { ...state, engine });
+    await (engine === 'docker'
+      ? bringUpContainers(place, secrets, names, shelf, ports, ending)
+      : bringUpProcesses(place, secrets, names, shelf, ports, ending));
+    return ports.current();
   } finally {
     signal?.removeEventListener('abort', stop);
   }
 }
 
+/** Changes are written one after the other: servers start at the same time. */
+function portBook(place: Place, state: State): PortBook {
+  let { ports } = state;
+  let writing = Promise.resolve();
+  const change: PortBook['change'] = async (changed) => {
+    ports = { ...ports, ...changed };
+    const text: State = { ...state, ports };
+    writing = writing.then(async () => await writeState(place, text));
+    await writing;
+  };
+  return { current: () => ports, change };
+}
+
 /**
- * Brings the containers up. False where the images cannot be had (an engine without Docker Hub): then the stack, empty as
- * it still is, becomes a native one.
+ * Fetches the images. Where they cannot be had (an engine without Docker Hub) and the stack is empty as yet, it becomes a
+ * native one.
  */
-async function isDockerUsable(
+async function engineWithImages(
   place: Place,
   state: State,
+  names: readonly ServerName[],
+  shelf: Shelf,
+): Promise<State['engine']> {
+  try {
+    await requireCompose(runsInDocker(place));
+    await pullImages(shelf, names, dockerLog(place));
+    return 'docker';
+  } catch (error) {
+    shelf.signal.throwIfAborted();
+    const empty = !existsSync(place.composeEnv);
+    if (!empty || process.env['LOCKSTEP_ENGINE'] === 'docker') throw error;
+    shelf.progress.line('docker', `the images cannot be pulled: ${describeTrouble(error)}`);
+    shelf.progress.line('stack', 'running the servers as processes of this machine');
+    await writeState(place, { ...state, engine: 'native' });
+    return 'native';
+  }
+}
+
+function runsInDocker(place: Place): string {
+  return `the stack in ${place.root} runs in Docker`;
+}
+
+async function bringUpContainers(
+  place: Place,
   secrets: Secrets,
   names: readonly ServerName[],
   shelf: Shelf,
-): Promise<boolean> {
-  const compose = await findCompose();
-  if (compose === undefined) {
-    throw new LockstepError(
-      'LS-STACK-START',
-      `the stack in ${place.root} runs in Docker, whose engine does not answer`,
-    );
-  }
-  const stack: DockerStack = { compose, place, ports: state.ports, secrets, shelf };
-  if (!existsSync(place.composeEnv)) {
-    try {
-      await pullImages(stack, names);
-    } catch (error) {
-      shelf.signal.throwIfAborted();
-      if (process.env['LOCKSTEP_ENGINE'] === 'docker') throw error;
-      shelf.progress.line('docker', 'the images cannot be pulled: running the servers as processes of this machine');
-      await rm(place.composeEnv, { force: true });
-      await writeState(place, { ...state, engine: 'native' });
-      return false;
-    }
-  }
-  await bringUpDocker(stack, names);
-  return true;
+  ports: PortBook,
+  ending: AbortController,
+): Promise<void> {
+  const compose = await requireCompose(runsInDocker(place));
+  await bringUpDocker({ compose, place, ports, secrets, shelf }, names, ending);
 }
 
 async function bringUpProcesses(
   place: Place,
-  state: State,
   secrets: Secrets,
   names: readonly ServerName[],
   shelf: Shelf,
+  ports: PortBook,
   ending: AbortController,
-): Promise<Ports> {
-  let ports = state.ports;
-  let writing = Promise.resolve();
-  const change = async (changed: Partial<Ports>): Promise<void> => {
-    ports = { ...ports, ...changed };
-    const text: State = { engine: 'native', ports };
-    writing = writing.then(async () => await writeState(place, text));
-    await writing;
-  };
+): Promise<void> {
   const started = new Set<ServerName>();
-  const stack = { place, secrets, ports: { current: () => ports, change }, shelf, started };
+  const stack = { place, secrets, ports, shelf, started };
   const tasks = names.map(async (name) => await bringUpNative(stack, [name]));
   try {
     await Promise.all(tasks);
-    return ports;
   } catch (error) {
     ending.abort(error);
     await Promise.allSettled(tasks);
@@ -251,14 +250,9 @@ async function takeDown(place: Place, progress: Progress, wipe: boolean): Promis
     if (wipe) return undefined;
     throw error;
   });
-  if (state?.engine === 'docker' && existsSync(place.composeEnv)) {
-    const compose = await findCompose();
-    if (compose === undefined) {
-      throw new LockstepError(
-        'LS-STACK-START',
-        `the stack in ${place.root} runs in Docker, whose engine does not answer`,
-      );
-    }
+  // The file is there before the first container is.
+  if (state?.engine !== 'native' && existsSync(place.composeEnv)) {
+    const compose = await requireCompose(runsInDocker(place));
     await progress.during('docker', 'stopping', async () => await stopDocker(compose, place, wipe));
   }
   await stopNative(place, serverNames, (name, text) => progress.line(name, text));

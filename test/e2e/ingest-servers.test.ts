@@ -8,10 +8,9 @@ import { join } from 'node:path';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { IngestReport } from '../../core/ingestReport.js';
-import { findRunning } from '../../temporal-compose/launch.js';
-import { placeOf } from '../../temporal-compose/place.js';
 import { serverNames, type ServerName } from '../../temporal-compose/server-name.js';
 import { down, up, type Stack } from '../../temporal-compose/stack.js';
+import { strikeServer } from '../support/localServer.js';
 import { differencesWithin } from '../support/convergence.js';
 import { createPipeline, type Pipeline } from '../support/pipeline.js';
 import { until } from '../support/processes.js';
@@ -69,9 +68,7 @@ describe.runIf(wanted)('a server that dies in the middle of a load', () => {
   }
 
   async function kill(server: ServerName): Promise<void> {
-    const running = await findRunning(placeOf(root).pidFile(server));
-    if (running === undefined) throw new Error(`${server} does not run`);
-    process.kill(running.pid, 'SIGKILL');
+    await strikeServer(root, server, 'kill');
     await up({ root });
   }
 

@@ -12,9 +12,8 @@ import { createConnection, type ResultSetHeader, type RowDataPacket } from 'mysq
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { IngestReport } from '../../core/ingestReport.js';
 import { ingestId } from '../../core/workflowNames.js';
-import { findRunning } from '../../temporal-compose/launch.js';
-import { placeOf } from '../../temporal-compose/place.js';
 import { down, up } from '../../temporal-compose/stack.js';
+import { strikeServer } from '../support/localServer.js';
 import { startBreakingProxy, type BreakingProxy } from '../support/breakingProxy.js';
 import { compareStores, differencesOf } from '../support/compare.js';
 import { peopleFile, peopleTable, readPeople, type PeopleFile } from '../support/peopleFile.js';
@@ -61,13 +60,6 @@ afterAll(async () => {
   await down({ root: redisFolder, wipe: true });
   await rm(redisFolder, { recursive: true, force: true });
 });
-
-/** SIGSTOP, SIGCONT: a server that hangs, and goes on. */
-async function signalRedis(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
-  const running = await findRunning(placeOf(redisFolder).pidFile('redis'));
-  if (running === undefined) throw new Error('Redis does not run');
-  process.kill(running.pid, signal);
-}
 
 async function proxyOf(uri: string): Promise<BreakingProxy> {
   const { hostname, port } = new URL(uri);
@@ -259,13 +251,13 @@ test('through the log: paused, resumed, cancelled, and gone on with to the same 
     await until('rows are loaded', async () => (await recordsIn('people_log')) > from, { timeoutMs: 60_000 });
   await moving(0);
   // Redis hangs for longer than reading is given to end: what is in MySQL by then lands once Redis is back.
-  await signalRedis('SIGSTOP');
+  await strikeServer(redisFolder, 'redis', 'freeze');
   await until('chunks wait for Redis', async () => (await chunksOpen('people_log')) > 0);
   const reading = await pendingOf('people_log');
   await pipeline.run('ingests', 'pause', 'people_log');
   await until('reading has ended', async () => ![null, reading].includes(await pendingOf('people_log')));
   expect(await chunksOpen('people_log')).toBeGreaterThan(0);
-  await signalRedis('SIGCONT');
+  await strikeServer(redisFolder, 'redis', 'thaw');
   await until('it rests', async () => (await pendingOf('people_log')) === null, { timeoutMs: 60_000 });
   const paused = await recordsIn('people_log');
   expect([paused < many.records, await chunksOpen('people_log')]).toEqual([true, 0]);

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { aptOptions, debianSuite, findMirror } from '../../temporal-compose/debian.js';
-import { composeEnvironment, projectName } from '../../temporal-compose/docker.js';
+import { composeEnvironment, describeTrouble, projectName } from '../../temporal-compose/compose.js';
+import { parseContainers } from '../../temporal-compose/docker.js';
 import { packageRoot } from '../../temporal-compose/place.js';
 import { makeSecrets } from '../../temporal-compose/secrets.js';
 import { usualPorts } from '../../temporal-compose/server-name.js';
@@ -22,6 +23,9 @@ interface Service {
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string | number>>;
   readonly ports: readonly string[];
+  readonly entrypoint?: readonly string[];
+  readonly volumes?: readonly string[];
+  readonly tmpfs?: string | readonly string[];
 }
 const composeText = readFileSync(join(packageRoot(), 'temporal-compose', 'docker-compose.yml'), 'utf8');
 const { services } = parse(composeText) as { services: Readonly<Record<string, Service>> };
@@ -126,9 +130,60 @@ describe('docker-compose.yml', () => {
     expect(environment).not.toMatch(/[$"'\\ #]/);
   });
 
+  // As the images' Dockerfiles declare them. One that is not named here leaves a volume without a name behind at each `down`.
+  test.each([
+    ['mysql', ['/var/lib/mysql']],
+    ['mongo', ['/data/db', '/data/configdb']],
+    ['redis', ['/data']],
+    ['kafka', ['/etc/kafka/secrets', '/var/lib/kafka/data', '/mnt/shared/config']],
+    ['temporal', []],
+  ])('names every volume of the image of %s', (name, declared) => {
+    const { volumes = [], tmpfs = [] } = service(name);
+    const places = [...volumes.map((volume) => volume.split(':')[1]), ...[tmpfs].flat()];
+    expect(places).toEqual(expect.arrayContaining(declared));
+  });
+
+  test('fills a volume of MySQL anew unless it was filled to the end', () => {
+    const script = service('mysql').entrypoint?.[2] ?? '';
+    expect(script.indexOf('-delete')).toBeLessThan(script.indexOf('docker-entrypoint.sh'));
+    expect(script).toContain('/docker-entrypoint-initdb.d/');
+  });
+
+  test('has no server without a password on a published port, not even while a volume is filled', () => {
+    expect(Object.keys(service('mongo').environment ?? {})).toEqual(['REPLICA_SET_KEY']);
+    expect(service('mongo').command).toContain('--keyFile=/data/configdb/replica-set.key');
+  });
+
   test('gets a project of its own for each state folder', () => {
     expect(projectName('/a/.lockstep')).toMatch(/^lockstep-[0-9a-f]{10}$/);
     expect(projectName('/a/.lockstep')).not.toBe(projectName('/b/.lockstep'));
+  });
+});
+
+describe('what the engine says', () => {
+  test.each([
+    [
+      'the client of Docker 20',
+      'docker ended with 1\n    Client:\n     Context: default\n    \n    Server:\n    ERROR: Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?\n    errors pretty printing info',
+      'Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?',
+    ],
+    [
+      'the client of Docker 28',
+      'docker ended with 1\n    Client:\n     Version: 28.2.2\n    \n    Server:\n    permission denied while trying to connect to the Docker daemon socket at unix:///x',
+      'permission denied while trying to connect to the Docker daemon socket at unix:///x',
+    ],
+    ['no client', 'docker cannot be run: no such program', 'docker cannot be run: no such program'],
+  ])('is told in one line: %s', (_name, message, line) => {
+    expect(describeTrouble(new Error(message))).toBe(line);
+  });
+
+  test('of containers: ours, by server', () => {
+    const text = 'mysql running\nkafka exited\nsomething running\n\nredis\n';
+    expect([...parseContainers(text)]).toEqual([
+      ['mysql', 'running'],
+      ['kafka', 'exited'],
+    ]);
+    expect(parseContainers('').size).toBe(0);
   });
 });
 

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { listeningInodes, isListening } from '../../temporal-compose/listener.js';
-import { chooseFreePort, choosePorts, isFree } from '../../temporal-compose/ports.js';
+import { chooseFreePort, choosePorts, exchangeTaken, isFree } from '../../temporal-compose/ports.js';
 import { usualPorts } from '../../temporal-compose/server-name.js';
 
 const all = (): Promise<boolean> => Promise.resolve(true);
@@ -38,6 +38,21 @@ describe('choosePorts', () => {
   test('gives up when nothing is free', async () => {
     const none = (): Promise<boolean> => Promise.resolve(false);
     await expect(chooseFreePort(new Set(), none)).rejects.toMatchObject({ code: 'LS-STACK-START' });
+  });
+});
+
+describe('exchangeTaken', () => {
+  test('leaves alone what is free, and what was not asked for', async () => {
+    expect(await exchangeTaken(['mysql', 'redis'], usualPorts, all)).toEqual({});
+    const free = (port: number): Promise<boolean> => Promise.resolve(port !== usualPorts.kafka);
+    expect(await exchangeTaken(['mysql', 'redis'], usualPorts, free)).toEqual({});
+  });
+
+  test('gives two servers that lost theirs two different ports', async () => {
+    const free = (port: number): Promise<boolean> => Promise.resolve(port >= 15_000);
+    const changed = await exchangeTaken(['mysql', 'redis'], usualPorts, free, sequence(0.1, 0.1, 0.2));
+    expect(Object.keys(changed).toSorted()).toEqual(['mysql', 'redis']);
+    expect(changed.mysql).not.toBe(changed.redis);
   });
 });
 
