@@ -20,7 +20,7 @@ import { createRig, type Rig } from './mysqlRig.js';
 let rig: Rig;
 
 beforeEach(async () => {
-  rig = await createRig();
+  rig = await createRig({}, { ownState: true });
   await rig.run(
     'CREATE TABLE {src}.a (id INT PRIMARY KEY, v VARCHAR(20), w INT)',
     'CREATE TABLE {src}.b (id INT, k VARCHAR(9), PRIMARY KEY (k, id))',

@@ -1,12 +1,13 @@
 /** A source database, a state database and a configuration of their own for one test file on the shared server. */
 import { randomBytes } from 'node:crypto';
-import { inject } from 'vitest';
+import { afterAll, inject } from 'vitest';
 import type { Config } from '../../core/config.js';
 import { validateDefaults } from '../../core/configValidate.js';
 import { openMysql, type Mysql } from '../../stores/mysql/connection.js';
 import { asBytesOrNull, asText, asTextOrNull } from '../../stores/mysql/cell.js';
 import { quoteName } from '../../stores/mysql/quote.js';
 import { install } from '../../stages/install.js';
+import { StateDatabases } from '../support/stateDatabases.js';
 
 export interface Rig {
   readonly config: Config;
@@ -30,9 +31,22 @@ export interface Logged {
   readonly after: string | null;
 }
 
-export async function createRig(changes: Partial<Config> = {}): Promise<Rig> {
+const states = new StateDatabases();
+
+afterAll(async () => {
+  const mysql = openMysql(testConfig(inject('stack').mysql.uri, 'none', 'none', {}).mysql, { connections: 1 });
+  await states.drop((statement) => mysql.run(statement));
+  await mysql.close();
+});
+
+/** `ownState`: the state database is looked at itself, so it is no other test's before or after. */
+export async function createRig(
+  changes: Partial<Config> = {},
+  { ownState = false }: { readonly ownState?: boolean } = {},
+): Promise<Rig> {
   const suffix = randomBytes(4).toString('hex');
-  const [source, state] = [`p3_src_${suffix}`, `p3_state_${suffix}`];
+  const source = `p3_src_${suffix}`;
+  const state = (ownState ? undefined : states.take()) ?? `p3_state_${suffix}`;
   const config = testConfig(inject('stack').mysql.uri, source, state, changes);
   const mysql = openMysql(config.mysql);
   await mysql.run(`CREATE DATABASE ${source}`);
@@ -65,7 +79,8 @@ export async function createRig(changes: Partial<Config> = {}): Promise<Rig> {
     },
     async drop() {
       await mysql.run(`DROP DATABASE IF EXISTS ${source}`);
-      await mysql.run(`DROP DATABASE IF EXISTS ${state}`);
+      if (ownState) await mysql.run(`DROP DATABASE IF EXISTS ${state}`);
+      else await states.giveBack(mysql, state);
       await mysql.close();
     },
   };

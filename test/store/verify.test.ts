@@ -5,7 +5,8 @@
 import { Redis } from 'ioredis';
 import { Kafka, logLevel } from 'kafkajs';
 import { Double, MongoClient } from 'mongodb';
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { createConnection } from 'mysql2/promise';
+import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { Config } from '../../core/config.js';
 import { tableTopic } from '../../core/names.js';
 import type { ApplyStageOutcome, VerifyOutcome } from '../../core/outcome.js';
@@ -24,6 +25,7 @@ import { readMarker } from '../../stores/mysql/markers.js';
 import { readVerified } from '../../stores/mysql/verified.js';
 import { openLedger } from '../../stores/mysql/verifyLedger.js';
 import { openRedisStore } from '../../stores/redis/store.js';
+import { StateDatabases } from '../support/stateDatabases.js';
 import { createCaptureRig, readEvents, type CaptureRig, type CaptureRun } from '../support/captureRig.js';
 
 const ddl = [
@@ -45,9 +47,10 @@ let running: Running<unknown>[];
 let redis: Redis;
 let mongo: MongoClient;
 const stack = inject('stack');
+const states = new StateDatabases();
 
 beforeEach(async () => {
-  rig = await createCaptureRig(stack, 'verify', ddl);
+  rig = await createCaptureRig(stack, 'verify', ddl, { states });
   config = { ...rig.config, overrides: { h: { redis: { layout: 'hash' } }, e: { redis: { ttlMs: 1_500 } } } };
   await rig.install();
   await rig.mysql.run(`UPDATE \`${rig.stateDatabase}\`.copies SET phase = 'done'`);
@@ -71,6 +74,12 @@ afterEach(async () => {
   redis.disconnect();
   await mongo.close();
   await rig.remove();
+});
+
+afterAll(async () => {
+  const root = await createConnection(stack.mysql.uri);
+  await states.drop((statement) => root.query(statement));
+  await root.end();
 });
 
 function openStore(name: StoreName): Store {

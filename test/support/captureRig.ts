@@ -18,6 +18,7 @@ import { openReader, type LogRecord } from '../../stores/kafka/reader.js';
 import { readCompacted } from '../../stores/kafka/tails.js';
 import { openMysql, type Mysql } from '../../stores/mysql/connection.js';
 import type { Stack } from '../../temporal-compose/stack.js';
+import type { StateDatabases } from './stateDatabases.js';
 import { deleteTopics } from './topics.js';
 
 export interface CaptureRun {
@@ -52,11 +53,13 @@ export async function createCaptureRig(
     readonly partitions?: number;
     readonly maxMessageBytes?: number;
     readonly envelope?: 'plain' | 'schema';
+    /** Of the tests of one file: the state database is one of these, and goes back there. */
+    readonly states?: StateDatabases;
   } = {},
 ): Promise<CaptureRig> {
   const suffix = randomBytes(3).toString('hex');
   const database = `${label}_${suffix}`;
-  const stateDatabase = `${database}_state`;
+  const stateDatabase = settings.states?.take() ?? `${database}_state`;
   const name = database.replaceAll('_', '-');
   const root = await createConnection({ uri: stack.mysql.uri, charset: 'utf8mb4', multipleStatements: true });
   await root.query(`CREATE DATABASE \`${database}\`; USE \`${database}\``);
@@ -138,9 +141,10 @@ export async function createCaptureRig(
       }
     },
     async remove() {
+      for (const db of [database, `${database}_ledger`]) await root.query(`DROP DATABASE IF EXISTS \`${db}\``);
+      if (settings.states === undefined) await root.query(`DROP DATABASE IF EXISTS \`${stateDatabase}\``);
+      else await settings.states.giveBack(mysql, stateDatabase);
       await mysql.close();
-      for (const db of [database, stateDatabase, `${database}_ledger`])
-        await root.query(`DROP DATABASE IF EXISTS \`${db}\``);
       await root.end();
       await deleteTopics(stack.kafka.brokers, name);
     },
