@@ -1,6 +1,6 @@
 /** Key text `{"pk1":…}` taken apart: each part as it stands in row JSON, strings unquoted. */
 import { keyColumns, type Column, type Definition } from './definition.js';
-import { nameBytes, quote, scanMembers, stringAt } from './jsonScan.js';
+import { nameBytes, openBrace, quote, scanMembers, stringAt } from './jsonScan.js';
 
 export interface KeyShape {
   readonly names: readonly Buffer[];
@@ -37,8 +37,24 @@ export function keyParts(definition: Definition, key: Buffer): string[] {
   scanMembers(key, 0, key.length, names, spans);
   return names.map((_, i) => {
     const [start, end] = [spans[2 * i] ?? 0, spans[2 * i + 1] ?? 0];
-    return key[start] === quote ? stringAt(key, start, end) : key.toString('latin1', start, end);
+    if (key[start] === quote) return stringAt(key, start, end);
+    const bare = key.toString('latin1', start, end);
+    return key[start] === openBrace ? noText + bare : bare;
   });
+}
+
+/** Spans of the parts of a key text. */
+export function scanKey({ names, spans }: KeyShape, key: Buffer): Int32Array {
+  scanMembers(key, 0, key.length, names, spans);
+  return spans;
+}
+
+/** Stands before a part that is bytes (undecodable.ts): half of a surrogate pair, with which no text of a key begins. */
+const noText = '\ud800';
+
+/** The bytes in hex of a part that stands for text that Unicode does not have; null for every other part. */
+export function bytesOfPart(part: string): string | null {
+  return part.startsWith(noText) ? (/"hex":"([0-9A-F]*)"\}$/.exec(part)?.[1] ?? null) : null;
 }
 
 /** Types whose key part stands bare in key text; all others are JSON strings. */
@@ -78,7 +94,8 @@ export function isKeyText(definition: Definition, key: string): boolean {
 export function keyTextOf(definition: Definition, parts: readonly string[]): string {
   const members = keyColumns(definition).map((column, i) => {
     const part = parts[i] ?? '';
-    return `${JSON.stringify(column.name)}:${isBare(column) ? part : JSON.stringify(part)}`;
+    const text = part.startsWith(noText) ? part.slice(noText.length) : isBare(column) ? part : JSON.stringify(part);
+    return `${JSON.stringify(column.name)}:${text}`;
   });
   return `{${members.join(',')}}`;
 }

@@ -1,6 +1,6 @@
 /**
  * From rows of the change log to what one Kafka transaction holds. Pure. Every row ends in exactly one of these: its
- * records, a marker, a parked key, or nothing (an update that changed nothing, or a twin); all of them are named in the
+ * records, a marker, a parked key, one that is gone, or nothing (an update that changed nothing, or a twin); all of them are named in the
  * state record and deleted afterwards. Or it stays: a row whose table is locked, and the markers behind it.
  */
 import type { Definition, DefinitionHash } from '../core/definition.js';
@@ -24,7 +24,7 @@ export interface Route {
 
 /** A row whose images are at hand, or of which it is known why they are not. */
 export interface Change extends RowName {
-  readonly kind: 'event' | 'marker' | 'parked' | 'locked' | 'nothing';
+  readonly kind: 'event' | 'marker' | 'parked' | 'gone' | 'locked' | 'nothing';
   readonly tableId: number;
   readonly op: Op;
   readonly key: Buffer;
@@ -59,7 +59,7 @@ export interface BatchPlan {
   readonly ordinals: ReadonlyMap<string, readonly number[]>;
   readonly markers: readonly string[];
   readonly parked: readonly ParkedChange[];
-  /** Keys that were parked, before or by this batch, and whose last change here is a record. */
+  /** Keys that were parked, before or by this batch, and whose last change here is a record, or that are gone. */
   readonly freed: readonly Change[];
   /** Changes that became records. */
   readonly published: number;
@@ -97,6 +97,11 @@ export function planBatch(changes: readonly Change[], context: BatchContext): Ba
     freed.delete(nameOf(change));
   };
 
+  const free = (change: Change): void => {
+    const wasParked = context.isParked?.(change.tableId, change.key) === true;
+    if (wasParked || (parkedHere.size > 0 && parkedHere.has(nameOf(change)))) freed.set(nameOf(change), change);
+  };
+
   for (const [i, change] of changes.entries()) {
     if (change.kind === 'locked' || (change.kind === 'marker' && change.seq > lowestLeft)) {
       lowestLeft = Math.min(lowestLeft, change.seq);
@@ -130,10 +135,13 @@ export function planBatch(changes: readonly Change[], context: BatchContext): Ba
           target.records.push(tombstoneOf(change, route, ordinal + 1, context));
           counts[partition] = ordinal + 1;
         }
-        const wasParked = context.isParked?.(change.tableId, change.key) === true;
-        if (wasParked || (parkedHere.size > 0 && parkedHere.has(nameOf(change)))) freed.set(nameOf(change), change);
+        free(change);
         break;
       }
+      // A row that could only ever be parked was deleted: nothing to tell.
+      case 'gone':
+        free(change);
+        break;
       case 'nothing':
         break;
     }

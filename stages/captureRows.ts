@@ -4,6 +4,7 @@
  */
 import { describeError } from '../core/errors.js';
 import { finishRowJson } from '../core/rowJson.js';
+import { undecodableInKey, undecodableInRow, whyUndecodable } from '../core/undecodable.js';
 import { readImage, type LogRow } from '../stores/mysql/changeLog.js';
 import type { Queries } from '../stores/mysql/connection.js';
 import { canFit, tooLarge, type Change, type Route } from './captureBatch.js';
@@ -54,6 +55,13 @@ function eventOf(row: LogRow, route: Route | null): Change {
     return { ...same(row), kind: key.length === 0 ? 'nothing' : 'marker', op: 'r', route: null, reason: '' };
   if (op === '?' || route === null) return parked(row, `definition ${row.definition} is not among the definitions`);
   try {
+    const { definition } = route;
+    const finished = after === null ? null : finishRowJson(definition, after);
+    const inKey = undecodableInKey(definition, key);
+    // No store ever had it: what is left of it is that it stands parked.
+    if (inKey !== null && op === 'd') return { ...same(row), kind: 'gone', op, route, reason: '' };
+    const lost = inKey ?? (finished === null ? null : undecodableInRow(definition, finished));
+    if (lost !== null) return parked(row, whyUndecodable(lost, inKey !== null));
     return {
       kind: 'event',
       seq,
@@ -61,8 +69,9 @@ function eventOf(row: LogRow, route: Route | null): Change {
       tableId,
       op,
       key,
-      before: before === null ? null : finishRowJson(route.definition, before),
-      after: after === null ? null : finishRowJson(route.definition, after),
+      before:
+        before === null || undecodableInRow(definition, before) !== null ? null : finishRowJson(definition, before),
+      after: finished,
       at,
       route,
       reason: '',

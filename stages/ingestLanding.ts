@@ -7,6 +7,7 @@ import { targetOf } from '../core/target.js';
 import type { Config } from '../core/config.js';
 import type { Definition } from '../core/definition.js';
 import { LockstepError } from '../core/errors.js';
+import { undecodableInKey, undecodableInRow } from '../core/undecodable.js';
 import type { SourceRow, Store, StoreEvent, Target } from '../core/store.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { logWhere, type CopyScope } from '../stores/mysql/copyRows.js';
@@ -15,6 +16,7 @@ import { keysCondition, readImages } from '../stores/mysql/ingestImages.js';
 import { isPassing } from './copyState.js';
 import type { DirectWriter } from './ingestLane.js';
 import type { MarkerWatch } from './ingestMarkers.js';
+import { parkedAmong } from './parkedAmong.js';
 
 export interface LandingContext {
   readonly config: Config;
@@ -111,7 +113,12 @@ export function carryDirectly(
   const target = targetOf(definition.table, config);
   return async (images, round) => {
     const at = Date.now();
-    const events = images.map(({ key, row }): StoreEvent => ({
+    // Capture parks them, with the reason, in the copy that ends the load.
+    const untold = images.filter(
+      ({ key, row }) => (undecodableInKey(definition, key) ?? undecodableInRow(definition, row)) !== null,
+    );
+    const told = untold.length === 0 ? images : images.filter((image) => !untold.includes(image));
+    const events = told.map(({ key, row }): StoreEvent => ({
       target,
       definition,
       op: 'r',
@@ -121,7 +128,7 @@ export function carryDirectly(
       at,
     }));
     const parked = await Promise.all(writers.map((writer) => writer.write(events, fresh && round === 0)));
-    return new Set(parked.flatMap((keys) => [...keys]));
+    return new Set([...parked.flatMap((keys) => [...keys]), ...untold.map(({ key }) => key.toString('utf8'))]);
   };
 }
 
@@ -133,15 +140,13 @@ export function carryThroughLog(
   markers: MarkerWatch,
   marker: string | null,
 ): Carry {
-  const { mysql, definition, stores } = context;
+  const { mysql, definition, stores, stateDatabase, tableId } = context;
   return async (images, round) => {
     if (round >= relogFrom) await logAgain(context, images);
     await markers.passed(round === 0 && marker !== null ? marker : await markers.write());
     if (round === 0) return new Set();
-    const keys = new Set(images.map(({ key }) => key.toString('utf8')));
-    const parked = await Promise.all(stores.map((store) => store.parkedKeys(10_000)));
-    const ours = parked.flat().filter(({ table, key }) => table === definition.table && keys.has(key));
-    return new Set(ours.map(({ key }) => key));
+    const keys = images.map(({ key }) => ({ key: key.toString('utf8') }));
+    return parkedAmong({ mysql, stateDatabase, stores }, { name: definition.table, tableId }, keys);
   };
 
   async function logAgain(scope: CopyScope, images: readonly SourceRow[]): Promise<void> {

@@ -121,7 +121,7 @@ export async function readAtOnce(
   keys: readonly Buffer[],
   shards: number,
 ): Promise<Held> {
-  const elements = keys.map((key) => idElement(definition, key));
+  const elements = keys.map((key) => idElementOrNull(definition, key));
   for (let attempt = 1; ; attempt++) {
     const session = places.client.startSession({ snapshot: true });
     try {
@@ -132,15 +132,15 @@ export async function readAtOnce(
       const byId = new Map(documents.map((document) => [document._id, document]));
       // A snapshot brings its own read concern.
       const collection = places.data.collection<Buffer>(target.collection, { raw: true });
-      const found =
-        keys.length === 0 ? new Map<string, Buffer>() : await findById(collection, elements.map(idOf), { session });
+      const asked = elements.flatMap((element) => (element === null ? [] : [idOf(element)]));
+      const found = asked.length === 0 ? new Map<string, Buffer>() : await findById(collection, asked, { session });
       return {
         shards: ids.map((id) => {
           const document = byId.get(id);
           return document === undefined ? null : { ...stateOf(document), epoch: document.epoch };
         }),
         contents: elements.map((element) => {
-          const bytes = found.get(firstElement(element).toString('latin1'));
+          const bytes = element === null ? undefined : found.get(firstElement(element).toString('latin1'));
           return bytes === undefined ? { kind: 'absent' } : { kind: 'bytes', bytes, expiresAt: null };
         }),
       };
@@ -151,6 +151,16 @@ export async function readAtOnce(
     } finally {
       await session.endSession();
     }
+  }
+}
+
+/** Null for a key of which there is no `_id`: nothing can lie under it. */
+function idElementOrNull(definition: Definition, key: Buffer): Buffer | null {
+  try {
+    return idElement(definition, key);
+  } catch (error) {
+    if (codeOf(error) !== 'LS-ROW-JSON') throw error;
+    return null;
   }
 }
 

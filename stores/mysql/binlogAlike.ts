@@ -54,9 +54,7 @@ function compareColumn(
     if (was === is) return 'same';
     const there = Math.max(was, is);
     const printsNull = type === columnTypes.json && isJsonNull(buffer, there - width, endOf(buffer, there, width));
-    if (printsNull) return 'same';
-    // A character that Unicode has not prints as null, too.
-    return compare !== null && compare(buffer, there, there, partialJson) === 'unknown' ? 'unknown' : 'different';
+    return printsNull ? 'same' : 'different';
   }
   const [wasEnd, isEnd] = [endOf(buffer, was, width), endOf(buffer, is, width)];
   if (wasEnd - was === isEnd - is && buffer.compare(buffer, was, wasEnd, is, isEnd) === 0) return 'same';

@@ -4,6 +4,7 @@
  */
 import { keyColumns, type Column, type Definition } from '../../core/definition.js';
 import { keyParts, keyTextOf } from '../../core/keyText.js';
+import { afterBytes, beforeBytes } from '../../core/undecodable.js';
 import { decodeDecimal } from './binlogDecimal.js';
 import { isAbsent, isNull, lengthAt, type Spots } from './binlogRows.js';
 import { columnTypes, type TableMap } from './binlogTableMap.js';
@@ -235,12 +236,23 @@ function binary(width: number, padded: number): PartReader {
 
 function characters(charset: string | null, width: number): PartReader | null {
   const decode = characterDecoder(charset ?? 'binary');
-  if (decode === null) return null;
+  if (decode === null || charset === null) return null;
+  const open = openCodes[charset];
   return (buffer, at) => {
     const from = at - width;
-    return JSON.stringify(decode(buffer, from, from + lengthAt(buffer, at, -width)));
+    const to = from + lengthAt(buffer, at, -width);
+    const text = decode(buffer, from, to);
+    if (open?.test(text) !== true) return JSON.stringify(text);
+    return `${beforeBytes(charset)}${buffer.toString('hex', from, to).toUpperCase()}${afterBytes}`;
   };
 }
+
+/** What Node makes of codes that MySQL has no character for. */
+const openCodes: Readonly<Record<string, RegExp>> = {
+  ucs2: /[\ud800-\udfff]/,
+  cp1250: /[\u0080-\u009f]/,
+  cp1251: /[\u0080-\u009f]/,
+};
 
 /** Whether key texts of the change log must go through `asRead` to be compared: MySQL prints floats its own way. */
 export function hasFloatKey(definition: Definition): boolean {

@@ -1,5 +1,6 @@
 /** Whether rows written before a change of columns look the same after it in every store. Pure. */
 import { keyColumns, type Column, type Definition } from '../../core/definition.js';
+import { mayBeUndecodable } from '../../core/undecodable.js';
 import { columnJson, keyPart } from './rowJson.js';
 
 /** True when stores hold something else than they would after a copy under `now`. */
@@ -71,7 +72,7 @@ function holdsAll(before: Column, now: Column): boolean {
     before.members.every((member, i) => now.members[i] === member) &&
     (now.length ?? Infinity) >= (before.length ?? 0) &&
     (now.nullable || !before.nullable) &&
-    holdsCharacters(before.charset, now.charset)
+    (mayBeUndecodable(before) ? before.charset === now.charset : holdsCharacters(before.charset, now.charset))
   );
 }
 

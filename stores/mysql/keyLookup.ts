@@ -1,8 +1,9 @@
 /** Finds rows by key text as stores hold it, `{"pk1":…}`. Pure but for the last three, which ask MySQL. */
 import { keyColumns, type Column, type Definition } from '../../core/definition.js';
-import { keyParts, keyTextOf } from '../../core/keyText.js';
+import { bytesOfPart, keyParts, keyTextOf } from '../../core/keyText.js';
 import { asText } from './cell.js';
 import type { Queries } from './connection.js';
+import { charactersLiteral } from './keyWalk.js';
 import { quoteHex, quoteName, quoteTable, quoteText } from './quote.js';
 import { keyJson, keyPart } from './rowJson.js';
 
@@ -25,6 +26,8 @@ export function atKeyText(definition: Definition, key: string): string | null {
 
 /** A part as in row JSON, strings unquoted, back as SQL; null when it cannot be a value of the column. */
 export function partLiteral(column: Column, part: string): string | null {
+  const bytes = bytesOfPart(part);
+  if (bytes !== null) return charactersLiteral(column, bytes);
   switch (column.type) {
     case 'tinyint':
     case 'smallint':

@@ -3,6 +3,7 @@
  * over composite keys that the optimizer turns into one range of the index. Pure.
  */
 import { keyColumns, type Column, type Definition } from '../../core/definition.js';
+import { binary } from '../../core/undecodable.js';
 import { quoteHex, quoteName, quoteText } from './quote.js';
 
 /** One text for each key column, in key order. */
@@ -164,7 +165,11 @@ function literal(column: Column, text: string): string {
     case 'bytes':
       return quoteHex(text);
     case 'characters':
-      // The column's own bytes under its own collation: the constant is the stored value.
-      return `_${column.charset ?? 'utf8mb4'} ${quoteHex(text)} COLLATE ${column.collation ?? 'utf8mb4_bin'}`;
+      return charactersLiteral(column, text);
   }
+}
+
+/** The column's own bytes under its own collation: the constant is the stored value. ENUM and SET in `binary` show neither. */
+export function charactersLiteral({ charset, collation }: Column, hex: string): string {
+  return `_${charset ?? binary} ${quoteHex(hex)} COLLATE ${collation ?? binary}`;
 }

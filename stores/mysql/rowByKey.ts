@@ -3,9 +3,10 @@
  * narrows it down, the key text decides: under a case-insensitive collation another spelling is another key.
  */
 import { keyColumns, type Column, type Definition } from '../../core/definition.js';
-import { keyParts } from '../../core/keyText.js';
+import { bytesOfPart, keyParts } from '../../core/keyText.js';
 import { asBytesOrNull, asCount } from './cell.js';
 import type { Queries } from './connection.js';
+import { charactersLiteral } from './keyWalk.js';
 import { quoteName, quoteTable } from './quote.js';
 import { keyJson, largestImage, rowJson, sizeGuard } from './rowJson.js';
 
@@ -26,13 +27,18 @@ export async function readRowByKey(
 ): Promise<Found> {
   const columns = keyColumns(definition);
   const parts = keyParts(definition, key);
-  const matches = columns.map((column) => `t.${quoteName(column.name)} = ${valueOf(column)}`);
+  const bytes = parts.map(bytesOfPart);
+  const matches = columns.map((column, i) => {
+    const hex = bytes[i] ?? null;
+    return `t.${quoteName(column.name)} = ${hex === null ? valueOf(column) : charactersLiteral(column, hex)}`;
+  });
+  const bound = columns.flatMap((column, i) => ((bytes[i] ?? null) === null ? [textOf(column, parts[i] ?? '')] : []));
   const guard = sizeGuard(definition, 't', most) ?? 'FALSE';
   const image = rowJson(definition, 't', { guarded: false });
   const [row] = await queries.rows(
     `SELECT CAST(CASE WHEN ${guard} THEN NULL ELSE ${image} END AS BINARY),${guard} FROM ${quoteTable(definition.database, definition.table)} t
       WHERE ${matches.join(' AND ')} AND CAST(${keyJson(definition, 't')} AS BINARY) = ?`,
-    [...columns.map((column, i) => textOf(column, parts[i] ?? '')), key],
+    [...bound, key],
   );
   if (row === undefined) return { kind: 'gone' };
   const after = asBytesOrNull(row[0] ?? null);

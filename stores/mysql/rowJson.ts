@@ -3,6 +3,7 @@
  * every road, whatever the session's time zone, SQL mode or character set. Pure: text out.
  */
 import { keyColumns, type Column, type Definition } from '../../core/definition.js';
+import { afterBytes, beforeBytes, binary, mayBeUndecodable } from '../../core/undecodable.js';
 import { quoteName, quoteText } from './quote.js';
 
 /**
@@ -47,6 +48,7 @@ export function keyPart(column: Column, source: Source): string {
   const n = named(column, source);
   if (column.type === 'float') return `IF(${n}=0,'0.0',${notNullJson(column, n)})`;
   if (column.type === 'double') return `IF(${n}=0,'${castsToJson(column) ? '0.0' : '0'}',${notNullJson(column, n)})`;
+  if (mayBeUndecodable(column)) return keyTextJson(column, n);
   return columnJson({ ...column, nullable: false }, source);
 }
 
@@ -127,17 +129,71 @@ function ownJson(column: Column, n: string): string {
     case 'geometrycollection':
       return `CONCAT('{"srid":',CONV(HEX(REVERSE(SUBSTR(${n},1,4))),16,10),',"wkb":',${base64(`SUBSTR(${n},5)`)},'}')`;
     default:
-      return wide.has(column.charset ?? 'binary') ? `JSON_QUOTE(CONVERT(${n} USING utf8mb4))` : `JSON_QUOTE(${n})`;
+      if (mayBeUndecodable(column)) return textJson(column, n);
+      return wide.has(column.charset ?? '') ? `JSON_QUOTE(${inUnicode(n)})` : `JSON_QUOTE(${n})`;
   }
 }
+
+/**
+ * Of a set that Unicode does not hold whole. CONVERT cuts the text at half of a surrogate pair, or makes NULL of it in strict
+ * mode, and writes `?` or U+FFFD for a code that its set leaves open. What is whole comes back as the bytes that it was.
+ */
+function textJson(column: Column, n: string): string {
+  const charset = column.charset ?? binary;
+  const isWhole = doubled.has(charset) ? `NOT ${hasGap(charset, n)}` : comesBack(charset, n, n);
+  return `IF(${isWhole},JSON_QUOTE(${inUnicode(n)}),${bytesJson(charset, n)})`;
+}
+
+/** Of a key also what another key would be read as: two codes that are one character. */
+function keyTextJson(column: Column, n: string): string {
+  const charset = column.charset ?? binary;
+  return `IF(${isAlone(charset, n)},JSON_QUOTE(${inUnicode(n)}),${bytesJson(charset, n)})`;
+}
+
+function isAlone(charset: string, n: string): string {
+  switch (charset) {
+    case 'sjis': {
+      // Of its two backslashes the wide one is written, so the plain one never comes back as it was.
+      const wide = `REPLACE(${n},_sjis X'5C',_sjis X'815F')`;
+      return `LOCATE(_sjis X'815F',${n} COLLATE sjis_bin)=0 AND ${comesBack(charset, n, wide)}`;
+    }
+    case 'big5':
+    case 'tis620':
+      return `NOT ${hasGap(charset, n)} AND ${comesBack(charset, n, n)}`;
+    default:
+      return comesBack(charset, n, n);
+  }
+}
+
+function comesBack(charset: string, n: string, as: string): string {
+  return `CAST(CONVERT(${inUnicode(n)} USING ${charset}) AS BINARY)<=>CAST(${as} AS BINARY)`;
+}
+
+/** Sets in which a character has two codes, or in which U+FFFD stands for those that are open: their bytes need not come back. */
+const doubled = new Set(['armscii8', 'big5', 'cp932', 'eucjpms', 'sjis', 'tis620', 'ujis']);
+
+/** A `?` that is still there when the row's own are taken out, or the character for those that there are not. */
+function hasGap(charset: string, n: string): string {
+  const holds = (sign: string, text: string): string => `LOCATE(${sign},${inUnicode(text)} COLLATE utf8mb4_bin)>0`;
+  const asks = `${holds("'?'", n)} AND ${holds("'?'", `REPLACE(${n},'?','')`)}`;
+  return charset === 'big5' || charset === 'tis620' ? `(${asks} OR ${holds("_utf8mb4 X'EFBFBD'", n)})` : `(${asks})`;
+}
+
+function inUnicode(text: string): string {
+  return `CONVERT(${text} USING utf8mb4)`;
+}
+
+function bytesJson(charset: string, n: string): string {
+  return `CONCAT(${quoteText(beforeBytes(charset))},HEX(${n}),${quoteText(afterBytes)})`;
+}
+
+/** Whole, but JSON_QUOTE takes no set whose letters are longer than a byte. */
+const wide = new Set(['utf16', 'utf16le', 'utf32']);
 
 /** TO_BASE64 breaks lines at 76 characters. */
 function base64(n: string): string {
   return `CONCAT('"',REPLACE(TO_BASE64(${n}),CHAR(10 USING utf8mb4),''),'"')`;
 }
-
-/** Character sets that JSON_QUOTE cannot take as they are. ENUM and SET in `binary` show none at all. */
-const wide = new Set(['ucs2', 'utf16', 'utf16le', 'utf32', 'binary']);
 
 /** With (M,D) or ZEROFILL the printed text is not the stored value. */
 function castsToJson(column: Column): boolean {

@@ -5,6 +5,7 @@
 import { Redis } from 'ioredis';
 import { MongoClient, type Db } from 'mongodb';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { compareStores, differencesOf } from '../support/compare.js';
 import { createPipeline } from '../support/pipeline.js';
 import type { Pipeline } from '../support/pipeline.js';
 import { until } from '../support/processes.js';
@@ -206,4 +207,62 @@ test('the store keeps the last good document; a key whose row went unseen is fre
   await passes();
   expect(await documents.collection('odd').countDocuments()).toBe(0);
   expect(await redis.keys(`${pipeline.name}:odd:*`)).toEqual([]);
+});
+
+test('text that Unicode does not have is parked, from a copy, a trigger and in a key; the next whole value takes it back', async () => {
+  await pipeline.root.query(`
+    CREATE TABLE ucs (id INT PRIMARY KEY, u VARCHAR(9) CHARACTER SET ucs2, j VARCHAR(9) CHARACTER SET cp932);
+    INSERT INTO ucs VALUES (1, _ucs2 X'0041D8000042', 'a'), (2, 'whole?', _cp932 X'FA5B');
+    CREATE TABLE keyed (k VARCHAR(9) CHARACTER SET ucs2 PRIMARY KEY, n INT);
+    INSERT INTO keyed VALUES (_ucs2 X'D800', 1), (_ucs2 X'D801', 2), ('plain', 3)`);
+  await until('both tables are captured', async () => /\bkeyed\b/.test((await pipeline.run('schema')).stdout), {
+    everyMs: 300,
+  });
+  await until('they are copied', async () => (await parked()).length === 3, { everyMs: 300 });
+  // By triggers: what was whole before, what comes new, and a key that changes into one.
+  await pipeline.root.query(`
+    UPDATE ucs SET j = _cp932 X'3F81AD' WHERE id = 2;
+    INSERT INTO ucs VALUES (3, _ucs2 X'DC00', NULL), (4, NULL, '?');
+    UPDATE keyed SET k = _ucs2 X'DFFF' WHERE k = 'plain'`);
+  await passesAllBut('keyed');
+  const bytes = (hex: string): string => `keyed {"k":{"charset":"ucs2","hex":"${hex}"}} capture`;
+  const found = await parked();
+  expect(names(found).toSorted()).toEqual([
+    ...['D800', 'D801', 'DFFF'].map(bytes),
+    ...[1, 2, 3].map((id) => `ucs {"id":${id}} capture`),
+  ]);
+  expect(found.find(({ key }) => key === '{"id":2}')?.reason).toMatch(
+    /^column j holds what Unicode has no character for \(cp932\)/,
+  );
+  const held = async (): Promise<unknown> => ({
+    ucs: await documents.collection('ucs').find().sort({ _id: 1 }).toArray(),
+    keyed: await documents.collection('keyed').find().toArray(),
+    keys: (await redis.keys(`${pipeline.name}:keyed:*`)).length,
+    redis: (await redis.mget([2, 4].map((id) => `${pipeline.name}:ucs:${id}`))).map(
+      (text) => JSON.parse(text ?? 'null') as unknown,
+    ),
+  });
+  const last = { id: 2, u: 'whole?', j: '∵' };
+  const fourth = { id: 4, u: null, j: '?' };
+  // The stores keep the last good content, and nothing that was cut or asked for.
+  expect(await held()).toEqual({
+    ucs: [
+      { _id: 2, ...last },
+      { _id: 4, ...fourth },
+    ],
+    keyed: [],
+    keys: 0,
+    redis: [last, fourth],
+  });
+  // A sweep knows them, and mends nothing.
+  const swept = await pipeline.cli('validate', '--repair', '--json');
+  expect([swept.code, (JSON.parse(swept.stdout) as { drift: number }).drift]).toEqual([0, 0]);
+  expect(await parked()).toEqual(found);
+  await pipeline.root.query(`
+    DELETE FROM big; UPDATE ucs SET u = 'AB', j = 'b' WHERE id < 4; DELETE FROM ucs WHERE id = 3;
+    UPDATE keyed SET k = 'again' WHERE k = _ucs2 X'D800'; DELETE FROM keyed WHERE k = _ucs2 X'D801';
+    UPDATE keyed SET n = 4, k = 'plain' WHERE k = _ucs2 X'DFFF'`);
+  await passes();
+  expect(await parked()).toEqual([]);
+  expect(differencesOf(await compareStores(pipeline.targets()))).toEqual([]);
 });

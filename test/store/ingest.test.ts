@@ -308,6 +308,27 @@ describe('merging', () => {
     ]);
   });
 
+  it('leaves a row to capture, which parks it, when it holds text that Unicode does not have', async () => {
+    const name = await table(
+      'id INT PRIMARY KEY, v INT, u VARCHAR(9) CHARACTER SET ucs2, s VARCHAR(9) CHARACTER SET gbk',
+    );
+    await rig.run(`INSERT INTO {src}.${name} VALUES (1, 1, _ucs2 X'0041D800', NULL), (2, 2, 'whole', _gbk X'A140')`);
+    const given: Given = {
+      columns: ['id', 'v'],
+      rows: [
+        [1, 10],
+        [2, 20],
+        [3, 30],
+      ],
+    };
+    const done = await ingest(name, given, { mode: 'upsert' });
+    expect(done).toMatchObject({ outcome: 'loaded', accepted: 3, landed: 1, parked: 2 });
+    expect(await rig.mongo.db(rig.name.replaceAll('-', '_')).collection(name).find().toArray()).toEqual([
+      { _id: 3, id: 3, v: 30, u: null, s: null },
+    ]);
+    expect(await rig.redis.keys(`${rig.name}:${name}:*`)).toEqual([`${rig.name}:${name}:3`]);
+  });
+
   it('replace sets what is absent to its default, and cascades nothing', async () => {
     const parent = await table("id INT PRIMARY KEY, v VARCHAR(10) DEFAULT 'dflt', n INT");
     const child = await table(

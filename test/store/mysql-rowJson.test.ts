@@ -48,6 +48,19 @@ const cases: readonly (readonly [string, string, string])[] = [
   ['VARCHAR(20) CHARACTER SET utf16le', "_utf16le X'3DD800DE'", '"😀"'],
   ['VARCHAR(20) CHARACTER SET utf32', "_utf32 X'0001F600'", '"😀"'],
   ['VARCHAR(20) CHARACTER SET ascii', "'plain'", '"plain"'],
+  // What Unicode has: `?` that are the row's own, a second code for a character, both backslashes.
+  ['VARCHAR(20) CHARACTER SET ucs2', "'a?'", '"a?"'],
+  ['VARCHAR(20) CHARACTER SET cp932', "_cp932 X'3FFA5B81E6'", '"?∵∵"'],
+  ['VARCHAR(20) CHARACTER SET sjis', "_sjis X'5C815F'", '"\\\\\\\\"'],
+  ['VARCHAR(20) CHARACTER SET gb18030', "_gb18030 X'8431A437'", '"\ufffd"'],
+  // What it has not.
+  ['VARCHAR(20) CHARACTER SET ucs2', "_ucs2 X'0041D8000042'", '{"charset":"ucs2","hex":"0041D8000042"}'],
+  ['CHAR(20) CHARACTER SET ucs2', "_ucs2 X'D83DDE00'", '{"charset":"ucs2","hex":"D83DDE00"}'],
+  ['VARCHAR(20) CHARACTER SET cp932', "_cp932 X'3F81AD'", '{"charset":"cp932","hex":"3F81AD"}'],
+  ['TEXT CHARACTER SET gbk', "_gbk X'A140'", '{"charset":"gbk","hex":"A140"}'],
+  ['MEDIUMTEXT CHARACTER SET cp1250', "_cp1250 X'6181'", '{"charset":"cp1250","hex":"6181"}'],
+  ['VARCHAR(20) CHARACTER SET big5', "_big5 X'A15A'", '{"charset":"big5","hex":"A15A"}'],
+  ['VARCHAR(20) CHARACTER SET tis620', "_tis620 X'A0'", '{"charset":"tis620","hex":"A0"}'],
   ['TINYTEXT', "'t'", '"t"'],
   ['TEXT', "''", '""'],
   ['MEDIUMTEXT', "REPEAT('m',300)", `"${'m'.repeat(300)}"`],
@@ -223,6 +236,60 @@ async function overlapZone(name: string): Promise<number> {
   ]);
   return insertId;
 }
+
+test('every code of every character set is its character or its bytes, and no two keys read alike', async () => {
+  const sets = await rig.mysql.rows(
+    "SELECT CHARACTER_SET_NAME, MAXLEN FROM information_schema.CHARACTER_SETS WHERE CHARACTER_SET_NAME NOT IN ('binary', 'utf32')",
+  );
+  const codes = (width: number, step: number): string =>
+    `SELECT UNHEX(LPAD(HEX(i * ${step}), ${2 * width}, '0')) FROM
+      (WITH RECURSIVE s (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < ${Math.floor((256 ** width - 1) / step)}) SELECT i FROM s) x`;
+  const lossy: string[] = [];
+  const session = await rig.mysql.session({ sqlMode: '' });
+  try {
+    await session.run('SET SESSION cte_max_recursion_depth = 100000');
+    for (const [name, most] of sets) {
+      const [charset, table] = [asText(name), `set_${asText(name)}`];
+      await rig.run(
+        `CREATE TABLE {src}.${table} (b VARBINARY(4), v VARCHAR(4) CHARACTER SET ${charset}, k VARCHAR(4) CHARACTER SET ${charset} COLLATE ${charset}_bin PRIMARY KEY)`,
+      );
+      // Of two bytes every seventh code, beginning elsewhere in each row of them.
+      for (const from of [
+        codes(1, 1),
+        ...(Number(most) > 1 ? [codes(2, 7)] : []),
+        ...(charset === 'gb18030' ? ["SELECT X'8431A437' UNION ALL SELECT X'8431A530'"] : []),
+      ]) {
+        await session.run(`INSERT IGNORE INTO ${rig.source}.${table} SELECT b.b, b.b, b.b FROM (${from}) b (b)`);
+      }
+      // What is no code of the set was cut.
+      await session.run(`DELETE FROM ${rig.source}.${table} WHERE HEX(k) <> HEX(b)`);
+      const [facts] = await readTables(rig.mysql, rig.source, table);
+      const { definition } = facts!;
+      const found = await rig.mysql.rows(
+        `SELECT HEX(b), CAST(${rowJson(definition, 't')} AS BINARY), CAST(${keyJson(definition, 't')} AS BINARY) FROM ${rig.source}.${table} t`,
+      );
+      expect(found.length).toBeGreaterThan(100);
+      expect(new Set(found.map(([, , key]) => asText(key))).size).toBe(found.length);
+      const read = found.map(([hex, row]) => ({ hex: asText(hex), v: (JSON.parse(asText(row)) as { v: unknown }).v }));
+      const marked = read.filter(({ v }) => typeof v !== 'string');
+      expect(marked.map(({ v }) => v)).toEqual(marked.map(({ hex }) => ({ charset, hex })));
+      if (marked.length > 0) lossy.push(charset);
+      // Nothing is cut, nothing asked: `?` stands for itself, U+FFFD only where a set has it.
+      const wrong = read.filter(({ hex, v }) => {
+        if (typeof v !== 'string') return false;
+        const asks = (hex.match(/../g) ?? []).filter((byte) => byte === '3F').length;
+        const gaps = /^(?:utf|ucs2|gb18030)/.test(charset) ? 0 : v.split('\ufffd').length - 1;
+        return v === '' ? hex !== '' : v.split('?').length - 1 > asks || gaps > 0;
+      });
+      expect([charset, wrong.slice(0, 5)]).toEqual([charset, []]);
+    }
+  } finally {
+    session.destroy();
+  }
+  expect(lossy.toSorted().join(' ')).toBe(
+    'big5 cp1250 cp1251 cp1256 cp1257 cp932 dec8 eucjpms euckr gb18030 gb2312 gbk geostd8 greek hebrew hp8 sjis swe7 tis620 ucs2 ujis',
+  );
+});
 
 test('key JSON names the key columns in key order', async () => {
   await rig.run(

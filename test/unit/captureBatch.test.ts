@@ -66,7 +66,16 @@ test('a delete is followed by its tombstone; ordinals go on without a gap', () =
 
 test('every row is named, whatever became of it; every partition counts its records', () => {
   const op = fc.constantFrom<Op>('c', 'u', 'd', 'r');
-  const kind = fc.constantFrom<Change['kind']>('event', 'event', 'event', 'marker', 'parked', 'locked', 'nothing');
+  const kind = fc.constantFrom<Change['kind']>(
+    'event',
+    'event',
+    'event',
+    'marker',
+    'parked',
+    'gone',
+    'locked',
+    'nothing',
+  );
   fc.assert(
     fc.property(fc.array(fc.tuple(op, fc.nat(20), kind, fc.nat(3_000)), { maxLength: 60 }), (list) => {
       const changes = list.map(([o, id, k, size]) =>
@@ -110,6 +119,16 @@ test('a marker waits behind a row that was left earlier, and behind none that ca
 
 test('an update that changed nothing is no event', () => {
   expect(written([change('u', 1, '{"a":1}', '{"a":1}')])).toEqual([]);
+});
+
+test('a delete of a key that could only ever be parked is told to nobody, and frees it', () => {
+  const gone = change('d', 1, null, null, { kind: 'gone' });
+  const isParked = (): boolean => true;
+  expect(planBatch([gone], { ...context, isParked })).toMatchObject({ rows: [gone], published: 0, freed: [gone] });
+  expect(planBatch([gone], context).freed).toEqual([]);
+  const parked = change('c', 1, null, null, { kind: 'parked', reason: 'no text' });
+  const again = planBatch([parked, change('d', 1, null, null, { kind: 'gone' }), parked], context);
+  expect([again.parked.length, again.freed]).toEqual([2, []]);
 });
 
 describe('twins of two triggers', () => {

@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { foldByTable } from '../../core/fold.js';
 import { endOfValue, stringAt } from '../../core/jsonScan.js';
-import { keyParts, keyTextOf } from '../../core/keyText.js';
+import { bytesOfPart, keyParts, keyTextOf } from '../../core/keyText.js';
 import { columnText, finishRowJson, scanRow, vectorText } from '../../core/rowJson.js';
 import { targetOf } from '../../core/target.js';
+import { undecodableInKey, undecodableInRow, whyUndecodable } from '../../core/undecodable.js';
 import { column, definition, event, put, remove, target } from '../support/storeRig.js';
 
 describe('the scanner', () => {
@@ -51,6 +52,44 @@ describe('the scanner', () => {
         expect(stringAt(bytes, 0, bytes.length)).toBe(text);
       }),
     );
+  });
+});
+
+describe('text that Unicode does not have', () => {
+  const of = definition(
+    [
+      { ...column('k', 'varchar'), charset: 'ucs2' },
+      { ...column('n', 'int') },
+      { ...column('a', 'varchar'), charset: 'utf8mb4' },
+      { ...column('b', 'text'), charset: 'cp932', nullable: true },
+      column('j', 'json'),
+    ],
+    ['k', 'n'],
+  );
+  const bytes = '{"charset":"cp932","hex":"81AD"}';
+
+  it.each<[string, string, string | null]>([
+    ['nowhere', '{"k":"x","n":1,"a":"y","b":"z","j":{}}', null],
+    ['NULL', '{"k":"x","n":1,"a":"y","b":null,"j":null}', null],
+    ['JSON that looks like it', `{"k":"x","n":1,"a":"y","b":"z","j":${bytes}}`, null],
+    ['text that looks like it', `{"k":"x","n":1,"a":"y","b":${JSON.stringify(bytes)},"j":1}`, null],
+    ['there', `{"k":"x","n":1,"a":"y","b":${bytes},"j":1}`, 'b'],
+    ['in the key, too', `{"k":${bytes},"n":1,"a":"y","b":${bytes},"j":1}`, 'k'],
+  ])('is found: %s', (_, row, name) => {
+    expect(undecodableInRow(of, Buffer.from(row))?.name ?? null).toBe(name);
+  });
+
+  it('is a part of its own in a key, which no text can look like', () => {
+    const marked = `{"k":${bytes},"n":-1}`;
+    const alike = `{"k":${JSON.stringify(bytes)},"n":-1}`;
+    expect([marked, alike].map((key) => undecodableInKey(of, Buffer.from(key))?.name ?? null)).toEqual(['k', null]);
+    const [ofMarked, ofAlike] = [marked, alike].map((key) => keyParts(of, Buffer.from(key)));
+    expect([ofMarked, ofAlike].map((parts) => keyTextOf(of, parts ?? []))).toEqual([marked, alike]);
+    expect([ofMarked, ofAlike].map((parts) => bytesOfPart(parts?.[0] ?? ''))).toEqual(['81AD', null]);
+  });
+
+  it('says which column, and never what', () => {
+    expect(whyUndecodable(of.columns[3]!, false)).toMatch(/^column b .*cp932/);
   });
 });
 
