@@ -8,6 +8,7 @@ import { openMysql, type Mysql } from '../stores/mysql/connection.js';
 import { readTables } from '../stores/mysql/definitions.js';
 import { leftOut } from '../stores/mysql/eligibility.js';
 import { stateDatabaseIsOurs } from '../stores/mysql/migrate.js';
+import { readRowImages, rowImageProblems } from '../stores/mysql/rowImage.js';
 import { readServer } from '../stores/mysql/server.js';
 import { readMeta } from '../stores/mysql/state.js';
 import { readSource } from '../stages/tableSource.js';
@@ -24,6 +25,7 @@ export async function checkSource(config: Config): Promise<readonly Problem[]> {
       ...(await ownerProblems(config, mysql)),
       ...selectionProblems(source, deps),
       ...(await leftOutProblems(config, mysql)),
+      ...(await imageProblems(config, mysql, { sessions: true })),
     ];
   } catch (error) {
     return [problemOf(error)];
@@ -41,8 +43,31 @@ async function ownerProblems(config: Config, mysql: Mysql): Promise<readonly Pro
   return meta === null ? [] : metaProblems(meta, { config, mysql }, serverUuid);
 }
 
+/** What `status` says again and again: cheap to ask, and true until somebody changes the source. */
+export async function standingProblems(config: Config, mysql: Mysql): Promise<readonly OpenProblem[]> {
+  const [tables, images] = await Promise.all([
+    leftOutProblems(config, mysql),
+    imageProblems(config, mysql, { sessions: false }),
+  ]);
+  return [...tables, ...images];
+}
+
+async function imageProblems(
+  config: Config,
+  mysql: Mysql,
+  options: { readonly sessions: boolean },
+): Promise<readonly Problem[]> {
+  const images = await readRowImages(mysql, config.mysql.database, options);
+  if (images.virtualColumns.length === 0 || (images.global === 'FULL' && images.sessions.length === 0)) return [];
+  const tables = await readTables(mysql, config.mysql.database);
+  const captured = new Set(
+    tables.filter((facts) => leftOut(facts, config.tables) === null).map(({ definition }) => definition.table),
+  );
+  return rowImageProblems(images, (table) => captured.has(table));
+}
+
 /** Tables that the configuration selects and that cannot be captured. */
-export async function leftOutProblems(config: Config, mysql: Mysql): Promise<readonly OpenProblem[]> {
+async function leftOutProblems(config: Config, mysql: Mysql): Promise<readonly OpenProblem[]> {
   const tables = await readTables(mysql, config.mysql.database);
   return tables.flatMap((facts) => {
     const out = leftOut(facts, config.tables);

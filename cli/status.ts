@@ -22,8 +22,8 @@ const watchEveryMs = 1_000;
 const watchWindowMs = 10_000;
 /** Of parked keys; tables and stores tell how many there are. */
 const parkedShown = 1_000;
-const leftOutEveryMs = 30_000;
-const leftOutWithinMs = 2_000;
+const standingEveryMs = 30_000;
+const standingWithinMs = 2_000;
 
 export function addStatus(program: Command): void {
   const command = addCommand(program, {
@@ -60,21 +60,21 @@ async function openLook(config: Config, clients: ObserveDeps): Promise<Look> {
   const { observe } = await import('../stages/observe.js');
   const { readParkedEverywhere } = await import('../stages/parked.js');
   const pipeline = await connect(config);
-  const { leftOutProblems } = await import('./sourceCheck.js');
+  const { standingProblems } = await import('./sourceCheck.js');
   const samples: Sample[] = [];
-  let leftOut: readonly OpenProblem[] = [];
-  let leftOutAt = 0;
+  let standing: readonly OpenProblem[] = [];
+  let standingAt = 0;
   return {
     async now() {
-      if (Date.now() - leftOutAt > leftOutEveryMs) {
+      if (Date.now() - standingAt > standingEveryMs) {
         // A MySQL that does not answer is told by what follows.
-        const silent = sleep(leftOutWithinMs, leftOut);
-        leftOut = await Promise.race([leftOutProblems(config, clients.mysql).catch(() => leftOut), silent]);
-        leftOutAt = Date.now();
+        const silent = sleep(standingWithinMs, standing);
+        standing = await Promise.race([standingProblems(config, clients.mysql).catch(() => standing), silent]);
+        standingAt = Date.now();
       }
       const known = await viewOf(pipeline);
       const { view } = known;
-      const problems = [...known.problems, ...leftOut];
+      const problems = [...known.problems, ...standing];
       const since = samples[0] ?? view?.since ?? null;
       const { paused = false, pausedTables = [] } = view ?? {};
       const observation = await observe(clients, { since, paused, pausedTables, problems });

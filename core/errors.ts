@@ -211,6 +211,10 @@ export const errorCodes = {
     retryable: false,
     help: 'Triggers draw random identities, which statement-based replication cannot repeat. SET PERSIST binlog_format = ROW.',
   },
+  'LS-MYSQL-ROW-IMAGE': {
+    retryable: false,
+    help: 'With a binlog_row_image other than FULL, or without a binary log, MySQL computes a virtual column only in statements that name it, and lockstep’s triggers read it in every UPDATE and DELETE. Where its value does not fit its type, which only sessions outside strict mode can bring about, such a statement fails (1264, 1265, 1292, 1366). SET PERSIST binlog_row_image = FULL, which the witness needs, too; or make the column STORED.',
+  },
   'LS-SOURCE-CHANGED': {
     retryable: false,
     help: 'The state database was filled on another server: this one is a clone, a restored copy or a promoted replica. If it is the source from now on, start with --adopt-source: every table is copied again. If it is a clone, drop its lockstep database and triggers (lockstep uninstall).',

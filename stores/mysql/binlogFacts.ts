@@ -103,7 +103,11 @@ export async function checkWitness({ mysql, witness }: Pick<Config, 'mysql' | 'w
   }
   try {
     return hindrances(await readBinlogFacts(session)).map(({ reason, fix }) =>
-      warning('LS-WITNESS-STANDS-DOWN', `the witness would stand down: ${reason}`, fix),
+      warning(
+        'LS-WITNESS-STANDS-DOWN',
+        `the witness would stand down, and what escapes the triggers be found by sweeps alone: ${reason}`,
+        fix,
+      ),
     );
   } finally {
     session.destroy();

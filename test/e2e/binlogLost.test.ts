@@ -1,12 +1,12 @@
 /**
  * A binary log that is taken away before the witness has read it: nobody can tell what escaped in it, so it says so, and
- * every table is copied. On a MySQL of this file's own.
+ * every table is copied; and one that no longer holds whole rows. On a MySQL of this file's own.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import type { RowDataPacket } from 'mysql2/promise';
+import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import type { PipelineStatus } from '../../core/status.js';
 import { down, up, type Stack } from '../../temporal-compose/stack.js';
 import { differencesWithin } from '../support/convergence.js';
@@ -107,6 +107,41 @@ test('reset: another file bears the name, and is longer than what was read', asy
   }
   expect(await said()).toHaveLength(3);
   await healed();
+});
+
+test('smaller row images: doctor and status say what they mean, and what to do', async () => {
+  const warnings = async (): Promise<readonly string[]> => {
+    const { stdout } = await pipeline.cli('doctor', '--json');
+    const { problems } = JSON.parse(stdout) as { problems: readonly { code: string; message: string; fix: string }[] };
+    return problems.map(({ code, message, fix }) => `${code}: ${message} → ${fix}`);
+  };
+  await pipeline.root.query('ALTER TABLE emptied ADD half INT AS (id DIV 2) VIRTUAL, ADD kept INT AS (id) STORED');
+  expect(await warnings()).toEqual([]);
+  await pipeline.root.query("SET GLOBAL binlog_row_image = 'MINIMAL'");
+  const [stands, columns, ...more] = (await warnings()).toSorted().toReversed();
+  expect(stands).toMatch(
+    /^LS-WITNESS-STANDS-DOWN: .*sweeps alone: binlog_row_image is MINIMAL → SET PERSIST binlog_row_image = FULL;$/,
+  );
+  expect(columns).toMatch(
+    /^LS-MYSQL-ROW-IMAGE: binlog_row_image is MINIMAL for new sessions: .*\(virtual columns emptied\.half\) → SET PERSIST/,
+  );
+  expect(more).toEqual([]);
+  // The witness that watches goes on, by what such sessions leave in the log.
+  const app = await createConnection({ uri: own.mysql.uri, database: pipeline.database });
+  await app.query('DELETE FROM parent WHERE id = 4');
+  expect(await differencesWithin(pipeline.targets(), 30_000)).toEqual([]);
+  await app.end();
+  await Promise.all(pipeline.workers.map((worker) => worker.kill()));
+  pipeline.worker();
+  await until('the next one stands down', async () => (await status()).witness?.state === 'standing-down', {
+    everyMs: 300,
+  });
+  const { problems } = await status();
+  const codes = problems.map(({ code }) => code);
+  expect(codes).toContain('LS-MYSQL-ROW-IMAGE');
+  expect(problems.find(({ code }) => code === 'LS-WITNESS-STANDS-DOWN')?.message).toContain(
+    'SET PERSIST binlog_row_image = FULL',
+  );
 });
 
 async function nextFile(): Promise<string> {

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hindrances, type BinlogFacts } from '../../stores/mysql/binlogFacts.js';
+import { rowImageProblems, type RowImages } from '../../stores/mysql/rowImage.js';
 import { descendantsOf } from '../../stores/mysql/foreignKeys.js';
 import { readStatement, type Statement } from '../../stores/mysql/statement.js';
 import { TablePairs, type RowOp } from '../../stages/witnessPairs.js';
@@ -360,5 +361,24 @@ describe('cascades', () => {
     const keys = [key('b', 'a'), key('c', 'b'), key('a', 'c'), key('x', 'y')];
     expect([...descendantsOf(keys, 'shop', 'a')].toSorted()).toEqual(['a', 'b', 'c']);
     expect(descendantsOf(keys, 'elsewhere', 'a')).toEqual([]);
+  });
+});
+
+describe('row images smaller than FULL', () => {
+  const virtualColumns = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((column) => ({ table: 't', column }));
+  const images: RowImages = { global: 'FULL', sessions: [], virtualColumns };
+  const sessions = [{ user: 'app', image: 'NOBLOB', count: 2 }];
+  it.each<[Partial<RowImages>, readonly RegExp[]]>([
+    [{}, []],
+    [{ global: 'MINIMAL' }, [/is MINIMAL for new sessions: .*t\.a, t\.b, t\.c, t\.d, t\.e and 2 more\)$/]],
+    [{ global: null }, [/^no binary log is written: .*t\.a/]],
+    [{ sessions }, [/^2 sessions of app have binlog_row_image=NOBLOB: /]],
+    [{ global: 'NOBLOB', sessions }, [/new sessions/, /2 sessions of app/]],
+    [{ global: 'MINIMAL', virtualColumns: [] }, []],
+    [{ global: 'MINIMAL', virtualColumns: [{ table: 'left_out', column: 'v' }] }, []],
+  ])('%o', (over, said) => {
+    const found = rowImageProblems({ ...images, ...over }, (table) => table === 't');
+    expect(found.map(({ message }) => message)).toEqual(said.map((text) => expect.stringMatching(text) as string));
+    expect(found.every(({ code, severity }) => code === 'LS-MYSQL-ROW-IMAGE' && severity === 'warning')).toBe(true);
   });
 });
