@@ -57,7 +57,12 @@ export function addSchema(program: Command): void {
     .option('--plan', 'show what would happen and change nothing')
     .option('--again', 'run a file once more that ran to its end before')
     .option('--mysql <uri>', 'who runs it, where lockstep itself may not; a missing password comes from MYSQL_PASSWORD')
-    .option('--patience <duration>', 'how long a statement tries for its lock, giving way in between', timeout, 60_000);
+    .option(
+      '--patience <duration>',
+      'how long a statement tries for its lock, giving way in between; as long for a MongoDB collection',
+      timeout,
+      60_000,
+    );
   withJson(withConfig(apply)).action(async (file: string, _: unknown, self: Command) =>
     run(file, self.optsWithGlobals<ApplyOptions>()),
   );

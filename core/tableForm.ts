@@ -45,4 +45,6 @@ export interface Disagreement {
 export interface Unprepared {
   readonly table: string;
   readonly reason: string;
+  /** Transactions hold it: of apply, or of a process that died a moment ago, until its successor ends them. */
+  readonly held: boolean;
 }

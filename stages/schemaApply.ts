@@ -17,7 +17,7 @@ import { readCapturedTables } from '../stores/mysql/state.js';
 import { leaveTable, takeTable } from '../stores/mysql/tableLock.js';
 import { triggerSession } from '../stores/mysql/triggerInstall.js';
 import { hasRunPlan, planStatement, readFile, short, type PlanDeps, type StatementPlan } from './schemaPlan.js';
-import { prepareStores } from './tableForms.js';
+import { bringStores } from './tableForms.js';
 import { settleTable } from './tables.js';
 import { watchTriggers } from './watch.js';
 
@@ -70,7 +70,7 @@ export async function applySchema(
     hooks.step('planned', index, plan);
     for (const table of plan.tables) tables.add(table);
     if (!ran) await runStatement(deps, plan, { index, hash, ...options }, hooks);
-    await follow(deps, plan);
+    await follow(deps, plan, options.patienceMs);
     hooks.step('followed', index, plan);
     state = { ...applied(index + 1), finished: index + 1 === statements.length };
     await writeApplied(mysql, stateDatabase, hash, state);
@@ -160,7 +160,7 @@ function failure(text: string, error: unknown): LockstepError {
 }
 
 /** What a look of the pipeline would do seconds later; both may do it at once. */
-async function follow(deps: ApplyDeps, { tables }: StatementPlan): Promise<void> {
+async function follow(deps: ApplyDeps, { tables }: StatementPlan, patienceMs: number): Promise<void> {
   // A table that its policy holds is held from here on; its triggers need not wait for the streams to hear of it.
   const isPaused = (): boolean => true;
   for (let round = 1; ; round++) {
@@ -174,7 +174,18 @@ async function follow(deps: ApplyDeps, { tables }: StatementPlan): Promise<void>
     }
     if (open.length > 0) await sleep(500);
   }
-  const paused = (table: string): boolean => !tables.includes(table);
-  const problems = await prepareStores(deps, paused);
-  for (const { message } of problems) throw new LockstepError('LS-SCHEMA-STORE', message);
+  await followInStores(deps, tables, patienceMs);
+}
+
+async function followInStores(deps: ApplyDeps, tables: readonly string[], patienceMs: number): Promise<void> {
+  const giveUpAt = Date.now() + patienceMs;
+  for (;;) {
+    const unprepared = await bringStores(deps, (table) => !tables.includes(table));
+    const [first] = unprepared;
+    if (first === undefined) return;
+    const hopeless = unprepared.find(({ held }) => !held);
+    if (hopeless !== undefined || Date.now() > giveUpAt)
+      throw new LockstepError('LS-SCHEMA-STORE', (hopeless ?? first).reason);
+    await sleep(500);
+  }
 }

@@ -86,7 +86,7 @@ export async function planStatement(
       return {
         ...unplanned,
         changes: 'dropped',
-        steps: ['the statement', 'the tables are forgotten; what the stores hold of them stays'],
+        steps: ['the statement', ...tables.map((name) => dropStep(name, policyOf(name, config)))],
       };
     case 'rename-table':
       for (const name of tables) known.set(name, null);
@@ -128,6 +128,12 @@ export async function planStatement(
     without,
     steps: stepsOf(config, { table, before, after, without, rows, isCaptured }),
   };
+}
+
+function dropStep(table: string, policy: SchemaPolicy): string {
+  return policy === 'evolve'
+    ? `the rows of ${table} leave the stores, through the log`
+    : `${table} is forgotten; the stores keep its rows (policy ${policy})`;
 }
 
 /** Of a statement that has run: only what follows it is left. */

@@ -4,8 +4,8 @@ import type { Definition } from '../core/definition.js';
 import { LockstepError } from '../core/errors.js';
 import { warning } from '../core/problem.js';
 import type { OpenProblem } from '../core/status.js';
-import type { Store } from '../core/store.js';
-import type { TableForm } from '../core/tableForm.js';
+import type { Store, StoreName } from '../core/store.js';
+import type { TableForm, Unprepared } from '../core/tableForm.js';
 import { targetOf } from '../core/target.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { readIndexes } from '../stores/mysql/indexes.js';
@@ -53,25 +53,34 @@ function settingOf<S extends 'validators' | 'indexes'>(
   return override ?? schema?.[setting];
 }
 
+type PrepareDeps = FormsDeps & { readonly stores: readonly Pick<Store, 'name' | 'prepareTables'>[] };
+
+/** What the stores could not be brought to, for `status`. */
+export async function prepareStores(
+  deps: PrepareDeps,
+  isPaused: (table: string) => boolean,
+): Promise<readonly OpenProblem[]> {
+  const found = await bringStores(deps, isPaused);
+  return found.map(({ table, reason, store }) => ({ ...warning('LS-SCHEMA-STORE', reason), table, store }));
+}
+
 /**
  * Every store as far as it can be brought. A store that does not answer is told by others, and caught up with at the next
  * look.
  */
-export async function prepareStores(
-  deps: FormsDeps & { readonly stores: readonly Pick<Store, 'name' | 'prepareTables'>[] },
+export async function bringStores(
+  deps: PrepareDeps,
   isPaused: (table: string) => boolean,
-): Promise<readonly OpenProblem[]> {
+): Promise<readonly (Unprepared & { readonly store: StoreName })[]> {
   if (!configuredStores(deps.config).includes('mongo')) return [];
   const forms = await readTableForms(deps, (table) => !isPaused(table));
-  const problems: OpenProblem[] = [];
+  const unprepared: (Unprepared & { readonly store: StoreName })[] = [];
   for (const store of deps.stores) {
     try {
-      for (const { table, reason } of await store.prepareTables(forms)) {
-        problems.push({ ...warning('LS-SCHEMA-STORE', reason), table, store: store.name });
-      }
+      for (const found of await store.prepareTables(forms)) unprepared.push({ ...found, store: store.name });
     } catch (error) {
       if (!(error instanceof LockstepError) || !error.retryable) throw error;
     }
   }
-  return problems;
+  return unprepared;
 }

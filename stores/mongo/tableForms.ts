@@ -12,6 +12,8 @@ import { isOurs, validatorOf } from './validator.js';
 const lockWaitMs = 2_000;
 /** A large collection's index is built while the next looks go on. */
 const buildWaitMs = 2_000;
+/** LockTimeout, LockBusy, MaxTimeMSExpired. */
+const lockCodes = new Set([24, 46, 50]);
 const indexPrefix = 'lockstep_';
 
 export interface CollectionForm {
@@ -46,7 +48,7 @@ export async function prepareTables(
     } catch (error) {
       const failure = mongoError(error, `prepare collection ${collection}`);
       if (failure.code === 'LS-MONGO-UNREACHABLE') throw failure;
-      unprepared.push({ table, reason: failure.message });
+      unprepared.push({ table, reason: failure.message, held: lockCodes.has(serverCode(error) ?? 0) });
     }
   }
   return unprepared;

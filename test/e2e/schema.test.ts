@@ -1,5 +1,7 @@
 /** Tables change in every way while applications write to them: nothing fails, nothing is lost, and the stores follow. */
 import { Redis } from 'ioredis';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { MongoClient } from 'mongodb';
 import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
@@ -37,6 +39,10 @@ beforeAll(async () => {
     INSERT INTO rekeyed VALUES (1, 'one', 1), (2, 'two', 2), (3, 'three', 3);
     INSERT INTO held VALUES (1, 1), (2, 2);
     INSERT INTO kept VALUES (1, 1), (2, 2);
+    CREATE TABLE planned (id INT PRIMARY KEY, n INT, gone VARCHAR(9) DEFAULT 'g', old_name VARCHAR(20) DEFAULT 'o');
+    CREATE TABLE leaving (id INT PRIMARY KEY);
+    INSERT INTO planned (id, n) VALUES (1, 1), (2, 2);
+    INSERT INTO leaving VALUES (1);
     CREATE TABLE calm (id INT PRIMARY KEY, n INT);
     CREATE TABLE doomed (id INT PRIMARY KEY, n INT);
     INSERT INTO calm VALUES (1, 1);
@@ -252,6 +258,95 @@ async function phaseOf(table: string): Promise<string | null> {
   );
   return rows[0] === undefined ? null : String(rows[0]['phase']);
 }
+
+/** `schema apply` of a file with this text, by an account that may change tables. */
+async function applyFile(text: string, ...options: readonly string[]): ReturnType<Pipeline['cli']> {
+  const file = join(pipeline.folder, 'change.sql');
+  await writeFile(file, text);
+  return await pipeline.cli('schema', 'apply', file, '--mysql', stack.mysql.uri, ...options);
+}
+
+async function columnsOf(table: string): Promise<readonly string[]> {
+  const [rows] = await pipeline.root.query<RowDataPacket[]>(
+    'SELECT COLUMN_NAME name FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION',
+    [pipeline.database, table],
+  );
+  return rows.map((row) => String(row['name']));
+}
+
+test('`schema apply` refuses a file that cannot be run before it runs any of it', async () => {
+  const before = await columnsOf('planned');
+  const cases: readonly (readonly [text: string, code: number, said: RegExp])[] = [
+    [
+      'ALTER TABLE planned ADD a INT; UPDATE planned SET n = 1',
+      2,
+      /LS-USAGE.*statement 2 \(UPDATE planned SET n = 1\)/s,
+    ],
+    ['ALTER TABLE mysql.user ADD a INT', 2, /statement 1 .*it is for database mysql/s],
+    ["ALTER TABLE planned ADD a VARCHAR(9) DEFAULT 'never closed", 2, /LS-USAGE/],
+    ['ALTER TABLE planned DROP nothing', 1, /LS-SCHEMA-APPLY.*ALTER TABLE planned DROP nothing: .*nothing/s],
+  ];
+  for (const [text, code, said] of cases) {
+    const refused = await applyFile(text);
+    expect([refused.code, refused.stderr]).toEqual([code, expect.stringMatching(said)]);
+    expect(await columnsOf('planned')).toEqual(before);
+  }
+  // lockstep's own account may not change tables, and --mysql names another.
+  await writeFile(join(pipeline.folder, 'change.sql'), 'ALTER TABLE planned ADD a INT');
+  const forbidden = await pipeline.cli('schema', 'apply', join(pipeline.folder, 'change.sql'));
+  expect([forbidden.code, forbidden.stderr]).toEqual([1, expect.stringMatching(/ALTER.*denied/is)]);
+  expect(await columnsOf('planned')).toEqual(before);
+});
+
+test(
+  '`schema apply` shows its plan, then carries it out under writers and through a kill -9 of the worker',
+  { timeout: 240_000 },
+  async () => {
+    const text = `
+      ALTER TABLE planned DROP gone, ADD fresh VARCHAR(20) DEFAULT 'new';
+      ALTER TABLE planned RENAME COLUMN old_name TO new_name; -- with a comment
+      ALTER TABLE planned MODIFY n VARCHAR(20);
+      CREATE TABLE born (id INT PRIMARY KEY, v VARCHAR(9) DEFAULT 'b');
+      DROP TABLE leaving;`;
+    const before = await columnsOf('planned');
+    const planned = await applyFile(text, '--plan');
+    expect(planned.code).toBe(0);
+    const said = planned.stdout.split('\n').map((line) => line.trim());
+    expect(said[0]).toBe("1/5  ALTER TABLE planned DROP gone, ADD fresh VARCHAR(20) DEFAULT 'new'");
+    expect(said).toContain('column gone dropped (varchar(9)); column fresh added (varchar(20))  MySQL: instant');
+    expect(said).toContain('1. triggers without gone');
+    expect(said).toContain('2. the rows of leaving leave the stores, through the log');
+    expect(await columnsOf('planned')).toEqual(before);
+
+    const traffic = startTraffic(pipeline, 'planned', 3);
+    const running = applyFile(text, '--json');
+    try {
+      await until('the first statement has run', async () => (await columnsOf('planned')).includes('fresh'), {
+        everyMs: 5,
+      });
+      await pipeline.workers.at(-1)?.kill();
+      pipeline.worker();
+      const done = await running;
+      expect(done).toMatchObject({ code: 0 });
+      expect(JSON.parse(done.stdout)).toEqual({ statements: 5, before: 0, tables: ['planned', 'born', 'leaving'] });
+    } finally {
+      await running;
+      await traffic.stop();
+    }
+    expect(traffic.failures).toEqual([]);
+    await pipeline.root.query('INSERT INTO born (id) VALUES (1)');
+    expect(await differences()).toEqual([]);
+    const documents = await mongo.db(pipeline.database).collection('planned').find().toArray();
+    expect([...new Set(documents.map((document) => Object.keys(document).join()))]).toEqual([
+      '_id,id,n,new_name,fresh',
+    ]);
+    expect([...new Set(documents.map((document) => typeof document['n']))]).toEqual(['string']);
+    const checked = await pipeline.cli('schema', 'check', '--table', 'planned', '--json');
+    expect([checked.code, checked.stdout]).toEqual([0, '{"tables":1,"disagreements":[]}\n']);
+    const again = await applyFile(text, '--json');
+    expect(JSON.parse(again.stdout)).toMatchObject({ statements: 5, before: 5 });
+  },
+);
 
 test('under `pause` the stores wait until somebody has looked, under `ignore` for good', async () => {
   await pipeline.root.query('ALTER TABLE held ADD later INT DEFAULT 5; INSERT INTO held VALUES (3, 3, 3)');

@@ -2,13 +2,16 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { MongoClient } from 'mongodb';
+import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { Definition } from '../../core/definition.js';
 import { codeOf } from '../../core/errors.js';
 import { describeChanges } from '../../core/schemaChange.js';
+import type { Store } from '../../core/store.js';
 import { applySchema, type ApplyStep } from '../../stages/schemaApply.js';
 import { planStatement, readFile } from '../../stages/schemaPlan.js';
 import { watchTriggers } from '../../stages/watch.js';
+import { openMongoStore } from '../../stores/mongo/store.js';
 import { asText } from '../../stores/mysql/cell.js';
 import { readChanges } from '../../stores/mysql/schemaHistory.js';
 import { packageRoot } from '../../temporal-compose/place.js';
@@ -129,6 +132,40 @@ test('a table that a transaction holds is waited for, giving way to its writers'
   session.destroy();
   await run('ALTER TABLE t ADD a INT');
   expect(await columns('t')).toContain('a');
+});
+
+test('a collection that a transaction holds, as one of a killed process, is waited for', async () => {
+  const { uri } = inject('stack').mongo;
+  const mongo = { uri, database: rig.source, stateDatabase: `${rig.source}_state`, tls: null };
+  const store = openMongoStore(mongo, rig.config.pipeline);
+  const client = new MongoClient(uri);
+  const collection = client.db(rig.source).collection('t');
+  await client.db(rig.source).createCollection('t');
+  const holder = client.startSession();
+  holder.startTransaction();
+  await collection.insertOne({ n: 1 }, { session: holder });
+  const tries: boolean[] = [];
+  const observed: Pick<Store, 'name' | 'prepareTables'> = {
+    name: 'mongo',
+    async prepareTables(forms) {
+      const found = await store.prepareTables(forms);
+      tries.push(...found.map(({ held }) => held));
+      if (holder.inTransaction()) await holder.abortTransaction();
+      return found;
+    },
+  };
+  try {
+    const deps = { config: { ...rig.config, mongo }, mysql: rig.mysql, owner: rig.mysql, stores: [observed] };
+    await applySchema(deps, 'ALTER TABLE t ADD a INT', choice, { step: () => undefined });
+    expect(tries).toEqual([true]);
+    const [info] = await client.db(rig.source).listCollections({ name: 't' }).toArray();
+    expect(JSON.stringify(info)).toContain('$jsonSchema');
+  } finally {
+    await holder.endSession();
+    await client.db(rig.source).dropDatabase();
+    await client.close();
+    await store.close();
+  }
 });
 
 describe('killed after', () => {
