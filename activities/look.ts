@@ -11,6 +11,7 @@ import { problemOf, warning } from '../core/problem.js';
 import { Forgetting } from '../stages/forgetting.js';
 import { observe, type ObserveDeps } from '../stages/observe.js';
 import type { HeldTable } from '../stages/heldTables.js';
+import { endUncarried } from '../stages/sweep.js';
 import { prepareStores } from '../stages/tableForms.js';
 import { watchTriggers } from '../stages/watch.js';
 import { heldReasons } from '../stores/mysql/copies.js';
@@ -60,6 +61,7 @@ async function look(deps: LookDeps, request: LookRequest, forgetting: Forgetting
   }));
   const copies = copying.map((table) => ({ table, id: snapshotId(scope.pipeline, table) }));
   const loads = await loadsThatHold(deps);
+  await endUncarried(deps, async (ids) => new Set((await findRunning(ids)).map(({ id }) => id)));
   const unforgotten = await forgetting.turn(Date.now()).then(
     () => [],
     (error: unknown) => [problemOf(error)],

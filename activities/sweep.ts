@@ -23,7 +23,10 @@ export function sweepActivities(own: SweepActivityDeps): SweepActivities {
   const deps: SweepDeps = { ...own, circumstances: () => circumstancesOf(own.config.pipeline) };
   return {
     beginSweep: ({ scope, sweep, tables, stores, askedBy }) =>
-      short(own, scope, () => beginSweep(deps, { sweep, scope: { tables, stores }, askedBy }, Date.now())),
+      short(own, scope, () => {
+        const workflow = Context.current().info.workflowExecution?.workflowId ?? '';
+        return beginSweep(deps, { sweep, scope: { tables, stores }, askedBy, workflow }, Date.now());
+      }),
     sweepRows: ({ scope, ...chunk }) => long(own, scope, (run) => sweepRows(deps, chunk, run)),
     sweepEntries: ({ scope, ...chunk }) => long(own, scope, (run) => sweepEntries(deps, chunk, run)),
     takeAgain: ({ scope, sweep, table }) => short(own, scope, () => takeAgain(deps, sweep, table)),

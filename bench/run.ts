@@ -18,6 +18,7 @@ import { liveInserts, liveUpdates } from './scenarios/live.js';
 import { catchUpUnverified, verify } from './scenarios/verify.js';
 import { idle, restart, snapshot, stoppedStore } from './scenarios/rest.js';
 import { witness } from './scenarios/witness.js';
+import { besideSweep } from './scenarios/besideSweep.js';
 import { sweep } from './scenarios/sweep.js';
 
 const scenarios: readonly Scenario[] = [
@@ -38,6 +39,7 @@ const scenarios: readonly Scenario[] = [
   catchUpUnverified,
   verify,
   sweep,
+  besideSweep,
 ];
 const root = join(packageRoot(), '.lockstep', 'bench');
 const say = (line: string): void => void process.stderr.write(`${line}\n`);

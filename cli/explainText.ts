@@ -2,10 +2,11 @@
 import type { KeyStory, StoreStory } from '../stages/explain.js';
 
 export function explainText(story: KeyStory): string {
-  const { table, key, row, pending, log, stores, parked, drift, repairs } = story;
+  const { table, key, asked, alike, row, pending, log, stores, parked, drift, repairs } = story;
   return [
     `${table} ${key}`,
-    section('mysql', [row === null ? 'no row' : row]),
+    ...(asked === null ? [] : [`asked for as ${asked}: MySQL takes the two for one`]),
+    section('mysql', [row ?? (alike === null ? 'no row' : `no row with these bytes; MySQL finds ${alike} under them`)]),
     section(
       'change log',
       pending.length === 0

@@ -86,6 +86,15 @@ export function keyColumns(definition: Definition): readonly Column[] {
   });
 }
 
+const wholeNumbers = new Set(['tinyint', 'smallint', 'mediumint', 'int', 'bigint']);
+
+/** The key's one column, where that is a whole number in its own form: its text, its value and its order are one. */
+export function wholeNumberKey(definition: Definition): Column | null {
+  const [column, ...more] = keyColumns(definition);
+  if (column === undefined || more.length > 0) return null;
+  return wholeNumbers.has(column.type) && column.form === undefined ? column : null;
+}
+
 /** Undoes `canonicalDefinition`; the text comes from our own tables and topics, and its hash has vouched for it. */
 export function parseDefinition(text: string): Definition {
   return JSON.parse(text) as Definition;

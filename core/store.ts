@@ -168,6 +168,20 @@ export interface Entries {
   readonly next: string | null;
 }
 
+/** Keys of a table, (after, upTo], each part of a key as text; null is no bound. */
+export interface KeyRange {
+  readonly after: readonly string[] | null;
+  readonly upTo: readonly string[] | null;
+}
+
+/** Every row of a range, and every entry of the store in it. */
+export interface RangeCompared {
+  /** One a row, in order. */
+  readonly verdicts: readonly RowVerdict[];
+  /** Entries of none of the rows. */
+  readonly extra: readonly Entry[];
+}
+
 /** What lies under one key. */
 export interface Found {
   /** MongoDB: the document's BSON. Redis: the string, or field, value, … of a hash. Null: nothing lies there. */
@@ -226,6 +240,16 @@ export interface Store {
   scanKeys(target: Target, definition: Definition): AsyncIterable<readonly string[]>;
   /** Holds rows as MySQL has them against what lies here; one verdict a row, in order. */
   compareRows(target: Target, definition: Definition, rows: readonly SourceRow[]): Promise<readonly RowVerdict[]>;
+  /**
+   * The same, and what else the store holds between them: `rows` are all that the range has. Null where the store does not
+   * keep the table in the order of its keys, or holds so much besides that `entries` is to tell it.
+   */
+  compareRange(
+    target: Target,
+    definition: Definition,
+    rows: readonly SourceRow[],
+    range: KeyRange,
+  ): Promise<RangeCompared | null>;
   /** Some keys together with the positions of so many shards, at one moment. */
   read(target: Target, definition: Definition, keys: readonly Buffer[], shards: number): Promise<Held>;
   /** What was read, for people. */

@@ -36,6 +36,8 @@ export interface ChunkCounts {
   readonly rechecked: number;
   readonly parked: number;
   readonly expired: number;
+  /** Of a pass over rows: stores of which everything between the rows was seen as well. */
+  readonly between?: readonly StoreName[];
   /** Of a pass over a store: names that no table of the pipeline has, with the entries under them. */
   readonly strangers?: Readonly<Record<string, number>>;
 }

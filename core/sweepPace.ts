@@ -1,6 +1,6 @@
 /**
  * How fast a sweep may read: as fast as it is allowed while nothing else happens, and only so much beside traffic that
- * nobody feels it. Driven by what the sweep sees anyway: how long its markers take through capture and the stores, how many
+ * nobody feels it. Driven by what a marker now and then shows: how long it takes through capture and the stores, how many
  * events the log took meanwhile, and how many statements MySQL runs. Pure.
  */
 export interface PaceSettings {
@@ -15,10 +15,10 @@ export interface PaceSettings {
 }
 
 export interface Signs {
-  /** Newest marker: written → passed by every store, milliseconds; null before the first. */
-  readonly lagMs: number | null;
-  /** Events a second in the log. */
-  readonly eventsPerSecond: number;
+  /** Newest marker: written → passed by every store, or until now, milliseconds. */
+  readonly lagMs: number;
+  /** Events a second in the log; null: not known yet. */
+  readonly eventsPerSecond: number | null;
   readonly runningThreads: number;
 }
 
@@ -28,9 +28,10 @@ export const slowestRows = 200;
 
 /** Rows a second from now on; `rate` is what it was. Halves in trouble, grows without: quickly where nothing streams. */
 export function nextRate(rate: number, signs: Signs, settings: PaceSettings): number {
-  const busy = signs.eventsPerSecond > quietEvents;
+  // Beside traffic until it is known that there is none.
+  const busy = signs.eventsPerSecond === null || signs.eventsPerSecond > quietEvents;
   const most = busy ? Math.min(settings.rowsPerSecondBusy, settings.rowsPerSecond) : settings.rowsPerSecond;
-  const late = signs.lagMs !== null && signs.lagMs > settings.maxLagMs && busy;
+  const late = signs.lagMs > settings.maxLagMs && busy;
   const crowded = signs.runningThreads > settings.maxRunningThreads;
   const wanted = late || crowded ? rate / 2 : rate * (busy ? 1.25 : 2);
   return Math.max(Math.min(slowestRows, most), Math.min(most, wanted));

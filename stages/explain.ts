@@ -9,13 +9,14 @@ import { keyTextOf } from '../core/keyText.js';
 import { tableTopic } from '../core/names.js';
 import { partitionOf } from '../core/partitioner.js';
 import { partitionName } from '../core/position.js';
-import type { Content, RowVerdict, Store, StoreName } from '../core/store.js';
+import type { Content, RowVerdict, SourceRow, Store, StoreName } from '../core/store.js';
 import { targetOf } from '../core/target.js';
 import type { Config } from '../core/config.js';
 import type { Reader } from '../stores/kafka/reader.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { asCount, asText } from '../stores/mysql/cell.js';
 import { readDrift, type RecordedDrift } from '../stores/mysql/drift.js';
+import { errorNumber } from '../stores/mysql/failure.js';
 import { readRepairs } from '../stores/mysql/repairs.js';
 import { readSwept } from '../stores/mysql/swept.js';
 import { atKeyText, asMysqlPrints } from '../stores/mysql/keyLookup.js';
@@ -36,6 +37,10 @@ export interface KeyStory {
   readonly table: string;
   /** Key text `{"pk1":…}`. */
   readonly key: string;
+  /** What was asked for, where it is another spelling of that key: MySQL takes them for one. Else null. */
+  readonly asked: string | null;
+  /** Asked for by its very bytes: the key text of the row that MySQL finds under it, where that is another. Else null. */
+  readonly alike: string | null;
   readonly row: string | null;
   /** Changes that are committed in MySQL and not yet in the log. */
   readonly pending: readonly { readonly seq: number; readonly op: string; readonly at: string }[];
@@ -86,8 +91,7 @@ export async function explain(deps: ExplainDeps, name: string, given: string): P
   if (table === undefined) throw new LockstepError('LS-TABLE-UNKNOWN', `${name} was never captured`);
   const definition = await readDefinition(mysql, stateDatabase, table.definition);
   if (definition === null) throw new LockstepError('LS-INTERNAL', `the definition of ${name} is not recorded`);
-  const key = await keyGiven(mysql, definition, given);
-  const row = table.removed ? null : ((await readRowsAt(mysql, definition, [key])).get(key)?.row ?? null);
+  const { key, asked, alike, row } = await keyGiven(mysql, table, definition, given);
   const topic = tableTopic(config.kafka.topicPrefix, definition.database, definition.table);
   const ends = await deps.reader.endOffsets([topic]);
   const number = partitionOf(Buffer.from(key), Math.max(1, ends.size));
@@ -107,6 +111,8 @@ export async function explain(deps: ExplainDeps, name: string, given: string): P
   return {
     table: name,
     key,
+    asked,
+    alike,
     row: row?.toString() ?? null,
     pending: await pendingOf(mysql, table, key),
     log: {
@@ -179,8 +185,35 @@ function shown(store: Store, content: Content): string | null {
   }
 }
 
-/** Key text, or the values of the key columns as a JSON array, or the one value as it stands. */
-async function keyGiven(mysql: Mysql, definition: Definition, given: string): Promise<string> {
+type Asked = Pick<KeyStory, 'key' | 'asked' | 'alike'> & { readonly row: Buffer | null };
+
+/**
+ * Key text, or the values of the key columns as a JSON array, or the one value as it stands. MySQL finds a row under other
+ * spellings than its own (another case, `007` for a DECIMAL): values mean the row that it finds, key text its very bytes.
+ */
+async function keyGiven(mysql: Mysql, table: KnownTable, definition: Definition, given: string): Promise<Asked> {
+  const key = await keyTextGiven(mysql, definition, given);
+  const found = table.removed ? new Map<string, SourceRow>() : await rowsUnder(mysql, definition, key);
+  const exact = found.get(key);
+  const [other] = found.keys();
+  if (exact !== undefined || other === undefined) return { key, asked: null, alike: null, row: exact?.row ?? null };
+  if (given === key) return { key, asked: null, alike: other, row: null };
+  return { key: other, asked: key, alike: null, row: found.get(other)?.row ?? null };
+}
+
+/** Values that no date is, and the like, which MySQL refuses to compare with. */
+const incomparable = new Set([1292, 1525]);
+
+async function rowsUnder(mysql: Mysql, definition: Definition, key: string): ReturnType<typeof readRowsAt> {
+  try {
+    return await readRowsAt(mysql, definition, [key]);
+  } catch (error) {
+    if (incomparable.has(errorNumber(error))) throw noKey(definition, error);
+    throw error;
+  }
+}
+
+async function keyTextGiven(mysql: Mysql, definition: Definition, given: string): Promise<string> {
   const columns = keyColumns(definition);
   const candidates = given.startsWith('{')
     ? [given, membersOf(definition, given)]
@@ -193,10 +226,15 @@ async function keyGiven(mysql: Mysql, definition: Definition, given: string): Pr
     const [printed] = await asMysqlPrints(mysql, definition, [candidate]);
     return printed ?? candidate;
   }
-  const example = `{${columns.map(({ name }) => `${JSON.stringify(name)}:…`).join(',')}}`;
-  throw new LockstepError(
+  throw noKey(definition);
+}
+
+function noKey(definition: Definition, cause?: unknown): LockstepError {
+  const example = `{${definition.key.map((name) => `${JSON.stringify(name)}:…`).join(',')}}`;
+  return new LockstepError(
     'LS-USAGE',
     `that is no key of ${definition.table}; allowed: ${example}, or the values with commas in [ ]`,
+    { cause },
   );
 }
 

@@ -1,4 +1,7 @@
-/** The pace of all sweeps in this process: rows are asked for here before they are read. Its signs come from their markers. */
+/**
+ * The pace of all sweeps in this process: rows are asked for here before they are read. How the stream is shows by a marker
+ * now and then: how far the log has come since the last one, and how long the stores take to pass it.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { batchRows, nextRate, type PaceSettings } from '../core/sweepPace.js';
 import type { OffsetVector } from '../core/position.js';
@@ -6,6 +9,9 @@ import { asCount } from '../stores/mysql/cell.js';
 import type { Queries } from '../stores/mysql/connection.js';
 
 const lookEveryMs = 250;
+const askEveryMs = 250;
+/** What was seen so long ago says nothing of now. */
+const forgottenMs = 5_000;
 
 export class Pace {
   readonly #settings: PaceSettings;
@@ -13,12 +19,14 @@ export class Pace {
   #freeAt = 0;
   #lookedAt = 0;
   #lag: number | null = null;
-  #events = { total: 0, at: 0, perSecond: 0 };
+  /** When the marker was written that nobody has answered yet. */
+  #askedAt: number | null = null;
+  #answeredAt = -Infinity;
+  #events: { total: number; at: number; perSecond: number | null } | null = null;
 
   constructor(settings: PaceSettings) {
     this.#settings = settings;
-    // From below: what goes on in the stream shows with the first markers.
-    this.#rate = Math.min(settings.rowsPerSecondBusy, settings.rowsPerSecond);
+    this.#rate = firstRate(settings);
   }
 
   /** How many rows the next read may take; waits for its turn. */
@@ -37,15 +45,30 @@ export class Pace {
     this.#freeAt -= (1000 * Math.max(0, asked - rows)) / this.#rate;
   }
 
-  /** What a marker showed: how long it took to be passed, and how far the log was. */
-  marked(vector: OffsetVector, lagMs: number): void {
-    this.#lag = lagMs;
+  /** Whether to write a marker now; whoever does so answers. One at a time. */
+  asks(): boolean {
     const now = performance.now();
+    if (this.#askedAt !== null || now - this.#answeredAt < askEveryMs) return false;
+    if (now - this.#answeredAt > forgottenMs) {
+      this.#rate = Math.min(this.#rate, firstRate(this.#settings));
+      this.#events = null;
+    }
+    this.#askedAt = now;
+    return true;
+  }
+
+  /** Every store has passed the marker; null: nobody knows. */
+  answered(vector: OffsetVector | null): void {
+    const now = performance.now();
+    this.#lag = vector === null || this.#askedAt === null ? null : now - this.#askedAt;
+    this.#askedAt = null;
+    this.#answeredAt = now;
+    if (vector === null) return;
     const total = [...vector.values()].reduce((a, b) => a + b, 0);
+    if (this.#events === null || total < this.#events.total) this.#events = { total, at: now, perSecond: null };
     const { at, total: before } = this.#events;
-    if (at === 0 || total < before) this.#events = { total, at: now, perSecond: 0 };
     // Over half a second at least: a single busy batch is no traffic.
-    else if (now - at > 500) this.#events = { total, at: now, perSecond: (1000 * (total - before)) / (now - at) };
+    if (now - at > 500) this.#events = { total, at: now, perSecond: (1000 * (total - before)) / (now - at) };
   }
 
   async #adapt(queries: Queries): Promise<void> {
@@ -53,7 +76,14 @@ export class Pace {
     if (now - this.#lookedAt < lookEveryMs) return;
     this.#lookedAt = now;
     const [row] = await queries.rows("SHOW GLOBAL STATUS LIKE 'Threads_running'");
-    const signs = { lagMs: this.#lag, eventsPerSecond: this.#events.perSecond, runningThreads: asCount(row?.[1]) };
+    const waited = this.#askedAt === null ? 0 : now - this.#askedAt;
+    const lagMs = this.#lag === null ? waited : Math.max(this.#lag, waited);
+    const signs = { lagMs, eventsPerSecond: this.#events?.perSecond ?? null, runningThreads: asCount(row?.[1]) };
     this.#rate = nextRate(this.#rate, signs, this.#settings);
   }
+}
+
+/** From below, until it shows what goes on in the stream. */
+function firstRate({ rowsPerSecondBusy, rowsPerSecond }: PaceSettings): number {
+  return Math.min(rowsPerSecondBusy, rowsPerSecond);
 }

@@ -65,11 +65,12 @@ async function differing(
 
 async function logDifferent(
   context: CopyContext,
-  { boundaries }: RowsRead,
+  read: RowsRead,
   after: Boundary | null,
   different: ReadonlySet<number>,
 ): Promise<void> {
   const { stateDatabase, tableId } = context;
+  const boundaries = read.boundaries();
   const upTo = boundaries.at(-1);
   if (upTo === undefined) return;
   for (;;) {

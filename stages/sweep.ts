@@ -21,7 +21,17 @@ import {
   resetTable,
   type SweepTable,
 } from '../stores/mysql/sweepTables.js';
-import { insertSweep, lastSweep, moveSweep, readSweep, endAbandoned } from '../stores/mysql/sweeps.js';
+import {
+  carrySweep,
+  endAbandoned,
+  endCarried,
+  insertSweep,
+  lastSweep,
+  moveSweep,
+  readCarried,
+  readSweep,
+  type CarriedSweep,
+} from '../stores/mysql/sweeps.js';
 import { recordSwept } from '../stores/mysql/swept.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readCapturedTables, readDefinition, type CapturedTable } from '../stores/mysql/state.js';
@@ -32,6 +42,8 @@ export interface SweepAsked {
   readonly sweep: string;
   readonly scope: SweepScope;
   readonly askedBy: AskedBy;
+  /** The id of whoever carries it. */
+  readonly workflow: string;
 }
 
 export interface SweepBegun {
@@ -83,7 +95,7 @@ export async function beginSweep(deps: SweepDeps, asked: SweepAsked, now: number
     });
   }
   await mysql.transaction((queries) => insertSweep(queries, stateDatabase, { ...asked, id: sweep }, rows));
-  await moveSweep(mysql, stateDatabase, sweep, 'running');
+  await carrySweep(mysql, stateDatabase, sweep, asked.workflow);
   const tables = (await readSweepTables(mysql, stateDatabase, sweep)).filter(({ state }) => state === 'due');
   const begun: SweepBegun['tables'][number][] = [];
   for (const { name, rowsEstimated, chunks, cutAll } of tables.toSorted((a, b) => a.rowsEstimated - b.rowsEstimated)) {
@@ -205,4 +217,22 @@ async function closeTable(
 
 export async function endSweep({ mysql, config }: Pick<SweepDeps, 'mysql' | 'config'>, sweep: string): Promise<void> {
   await moveSweep(mysql, config.mysql.stateDatabase, sweep, 'ended');
+}
+
+/** A workflow that was terminated told nobody: what it carried has ended, and the next sweep of its scope takes it up. */
+export async function endUncarried(
+  { mysql, config }: Pick<SweepDeps, 'mysql' | 'config'>,
+  runningAmong: (workflows: readonly string[]) => Promise<ReadonlySet<string>>,
+): Promise<void> {
+  const { stateDatabase } = config.mysql;
+  const carried = await readCarried(mysql, stateDatabase).catch(nothingYet);
+  if (carried.length === 0) return;
+  const running = await runningAmong(carried.map(({ workflow }) => workflow));
+  for (const sweep of carried) if (!running.has(sweep.workflow)) await endCarried(mysql, stateDatabase, sweep);
+}
+
+/** A state database of before: the next start brings it up to date. */
+function nothingYet(error: unknown): readonly CarriedSweep[] {
+  if (errorNumber(error) === 1054 || errorNumber(error) === 1146) return [];
+  throw error;
 }

@@ -11,9 +11,8 @@ import { codeOf } from '../core/errors.js';
 import type { Queries } from '../stores/mysql/connection.js';
 import { readTables } from '../stores/mysql/definitions.js';
 import { errorNumber } from '../stores/mysql/failure.js';
-import { asMysqlPrints, lookUpKeys } from '../stores/mysql/keyLookup.js';
 import { readKnownTables, type KnownTable } from '../stores/mysql/state.js';
-import { dropChunks, finishChunk, readChunk } from '../stores/mysql/sweepChunks.js';
+import { dropChunks, finishChunk, readChunk, readFinishedChunks } from '../stores/mysql/sweepChunks.js';
 import { recordSweepDrift } from '../stores/mysql/sweepDrift.js';
 import { lockSweep } from '../stores/mysql/sweeps.js';
 import { insertSweepTables, leaveTableOut, readSweepTables } from '../stores/mysql/sweepTables.js';
@@ -21,6 +20,7 @@ import { withCauses } from './driftEvidence.js';
 import { keysThatStay } from './sweepDropped.js';
 import { parkedAmong } from './parkedAmong.js';
 import { Stopped } from './passing.js';
+import { misfit, orphan, rowlessAmong } from './rowless.js';
 import { settle } from './settle.js';
 import {
   openTable,
@@ -51,7 +51,6 @@ export type EntriesOutcome =
 export const everyName = '*';
 /** Entries of a part. */
 const partEntries = 20_000;
-const lookUpAtOnce = 1_000;
 
 export async function sweepEntries(deps: SweepDeps, chunk: EntriesChunk, run: SweepRun): Promise<EntriesOutcome> {
   const current = new Set<string>();
@@ -79,10 +78,12 @@ async function sweepPart(context: SweepContext, chunk: EntriesChunk, current: Se
   if (store === undefined) return { kind: 'swept', drift: 0, last: true };
 
   const known = await knownTables(context, chunk);
-  const tables = [...known.values()].map(({ definition, table }) => ({
-    definition,
-    target: targetOf(table.name, context.config),
-  }));
+  const seen = await seenBetween(context, chunk);
+  const tables = [...known.values()].flatMap(({ definition, table }) =>
+    !table.removed && seen.get(table.name) === table.definition
+      ? []
+      : [{ definition, target: targetOf(table.name, context.config) }],
+  );
   const options = { limit: partEntries, everything: chunk.tables === null };
   const { entries, next } = await store.entries(tables, before?.upTo ?? null, options);
   const found = await lookUp(context, chunk, known, entries, current);
@@ -108,6 +109,23 @@ async function isStillDue(
   if (number === 0) return true;
   const before = await readChunk(queries, stateDatabase, sweep, { ...place, number: number - 1 });
   return before !== null && before.upTo === after;
+}
+
+/**
+ * Tables of which the pass over their rows has seen everything that this store holds, with the definition they had then: an
+ * order that was altered since says nothing.
+ */
+async function seenBetween(
+  { mysql, stateDatabase }: SweepContext,
+  { sweep, store }: EntriesChunk,
+): Promise<ReadonlyMap<string, string>> {
+  const chunks = (await readFinishedChunks(mysql, stateDatabase, sweep)).filter(({ pass }) => pass === 'rows');
+  const tables = (await readSweepTables(mysql, stateDatabase, sweep)).filter(({ state, cutAll, name, chunks: cut }) => {
+    const own = chunks.filter((one) => one.name === name);
+    const whole = state !== 'left-out' && cutAll && own.length === cut;
+    return whole && own.every(({ counts }) => counts.between?.includes(store) === true);
+  });
+  return new Map(tables.flatMap(({ name, definition }) => (definition === null ? [] : [[name, definition] as const])));
 }
 
 interface Owned {
@@ -222,18 +240,8 @@ async function lookUpTable(
   { table, definition }: Owned,
   entries: readonly Entry[],
 ): Promise<{ readonly drift: readonly Drift[]; readonly rechecked: number; readonly parked: number }> {
-  const { mysql } = context;
-  const misfits = entries.flatMap(({ isKey, key }) => (isKey ? [] : [key]));
-  const keys = entries.flatMap(({ isKey, key }) => (isKey ? [key] : []));
-  const extra = new Map<KeyText, readonly StoreName[]>();
-  for (let from = 0; from < keys.length; from += lookUpAtOnce) {
-    context.beat();
-    stopIfAborted(context);
-    const printed = await asMysqlPrints(mysql, definition, keys.slice(from, from + lookUpAtOnce));
-    const found = await lookUpKeys(mysql, definition, printed);
-    for (const key of found.withoutRow) extra.set(key, [store]);
-    misfits.push(...found.misfits);
-  }
+  const { keys, misfits } = await rowlessAmong(context, definition, entries);
+  const extra = new Map<KeyText, readonly StoreName[]>(keys.map((key) => [key, [store]]));
   if (extra.size + misfits.length === 0) return { drift: [], rechecked: 0, parked: 0 };
   const swept = await openTable(context, table);
   const settled = await settle(context, swept, extra);
@@ -242,15 +250,8 @@ async function lookUpTable(
   if (found.length + misfits.length > 0) await refuseIfAside(context, swept);
   const drift = await withCauses(context, swept, found);
   return {
-    drift: [
-      ...drift,
-      ...misfits.map((key) => orphan(store, table.name, key, 'it is no key of the table: remove it by hand')),
-    ],
+    drift: [...drift, ...misfits.map((key) => misfit(store, table.name, key))],
     rechecked: extra.size,
     parked: aside.size,
   };
-}
-
-function orphan(store: StoreName, table: string, key: KeyText, note: string): Drift {
-  return { table, store, key, kind: 'extra', cause: 'orphan', evidence: { note } };
 }

@@ -1,10 +1,12 @@
 /**
- * One chunk of a table's rows, held against the stores. Each batch is read in one statement, a marker is written behind it,
- * and the stores are read once they have passed that; several batches are on their way at a time. What does not look equal
- * is settled; what drifts is recorded in the transaction that finishes the chunk.
+ * One chunk of a table's rows, held against the stores. Each batch is read in one statement and the stores behind it; several
+ * batches are on their way at a time. What does not look equal is looked at again behind a marker and then settled; what
+ * drifts is recorded in the transaction that finishes the chunk.
  */
-import type { KeyText } from '../core/drift.js';
-import type { StoreName } from '../core/store.js';
+import type { Drift, KeyText } from '../core/drift.js';
+import type { OffsetVector } from '../core/position.js';
+import type { Entry, KeyRange, RowVerdict, SourceRow, Store, StoreName } from '../core/store.js';
+import { ReadSize } from '../core/readSize.js';
 import { chunkRows } from '../core/sweepPace.js';
 import { addChunk, noCounts, type ChunkCounts, type LeftOutReason } from '../core/sweep.js';
 import type { Queries } from '../stores/mysql/connection.js';
@@ -19,6 +21,7 @@ import { beginTable, lockSweepTable } from '../stores/mysql/sweepTables.js';
 import { withCauses } from './driftEvidence.js';
 import { parkedAmong } from './parkedAmong.js';
 import { Stopped } from './passing.js';
+import { misfit, rowlessAmong } from './rowless.js';
 import { ownPart, settle } from './settle.js';
 import {
   openTable,
@@ -48,7 +51,7 @@ export type ChunkOutcome =
   | { readonly kind: 'stopped' };
 
 /** Batches that are on their way to a verdict at a time. */
-const inFlight = 4;
+const inFlight = 2;
 /** A column, a table that is not there any more. */
 const tableChanged = new Set([1054, 1146]);
 
@@ -72,15 +75,22 @@ async function sweepChunk(context: SweepContext, chunk: RowsChunk): Promise<Chun
   const cut = await claim(context, table, chunk);
   if (cut === null) return { kind: 'none' };
   if (cut.counts !== null) return { kind: 'swept', counts: cut.counts, drift: 0, last: cut.upTo === null };
-  const { counts, suspects } = await compareRows(context, table, cut);
+  const { counts, suspects, extra, between } = await compareRows(context, table, cut);
+  const misfits = await suspectExtra(context, table, extra, suspects);
   const settled = await settle(context, table, suspects);
   const parked = await parkedAmong(context, table, settled.drift);
   const found = settled.drift.filter((one) => !parked.has(one.key));
   if (found.length > 0) await refuseIfAside(context, table);
-  const drift = await withCauses(context, table, found);
+  const drift = [...(await withCauses(context, table, found)), ...misfits];
   if (drift.length > 0) await refuseIfAside(context, table);
   stopIfAborted(context);
-  const whole = { ...counts, expired: counts.expired + settled.expired, parked: parked.size };
+  const whole = {
+    ...counts,
+    rechecked: suspects.size,
+    expired: counts.expired + settled.expired,
+    parked: parked.size,
+    between: [...between],
+  };
   await mysql.transaction(async (queries) => {
     if (!(await isStillDue(queries, context, table, chunk))) return;
     await recordSweepDrift(queries, stateDatabase, chunk.sweep, drift);
@@ -151,64 +161,123 @@ function asBoundary(text: string | null): Boundary | null {
   return text === null ? null : decodeBoundary(text);
 }
 
+/** What a first look at the chunk found, batch by batch. */
 interface Compared {
-  readonly counts: ChunkCounts;
+  counts: ChunkCounts;
   readonly suspects: Map<KeyText, StoreName[]>;
+  /** What lies between the rows. */
+  readonly extra: Map<StoreName, Entry[]>;
+  /** Stores of which everything between the rows was seen. */
+  readonly between: Set<StoreName>;
 }
 
 async function compareRows(context: SweepContext, table: SweptTable, cut: Cut): Promise<Compared> {
-  const suspects = new Map<KeyText, StoreName[]>();
-  let counts = noCounts;
+  const between = new Set(context.stores.map(({ name }) => name));
+  const compared: Compared = { counts: noCounts, suspects: new Map(), extra: new Map(), between };
+  const size = new ReadSize(table.definition);
   const working = new Set<Promise<void>>();
+  const begin = (work: Promise<void>): void => {
+    const noted = work.finally(() => void working.delete(noted));
+    // A failure is met where it is awaited.
+    noted.catch(() => undefined);
+    working.add(noted);
+  };
   let after = cut.after;
   let more = true;
   while (more) {
     stopIfAborted(context);
     context.beat();
-    const limit = await context.pace.turn(context.mysql, context.signal);
-    const read = await readRows(context.mysql, table.definition, after, limit, cut.upTo);
-    context.pace.spent(limit, read.rows.length);
-    const batch = compareBatch(context, table, read, suspects).then((compared) => {
-      counts = addChunk(counts, compared);
-      working.delete(batch);
-    });
-    // A failure is met where it is awaited.
-    batch.catch(() => undefined);
-    working.add(batch);
+    const allowed = await context.pace.turn(context.mysql, context.signal);
+    if (context.pace.asks()) begin(askHowItGoes(context, table));
+    const read = await readRows(context.mysql, table.definition, after, size.rows(allowed), cut.upTo);
+    context.pace.spent(allowed, read.rows.length);
+    size.met(read.rows);
+    begin(compareBatch(context, table, read, { after, upTo: read.last ?? cut.upTo }, compared));
     after = read.last;
     more = after !== null;
     if (working.size >= inFlight) await Promise.race(working);
   }
   await Promise.all(working);
-  return { counts: { ...counts, rechecked: suspects.size }, suspects };
+  return compared;
 }
 
+/** How long a marker takes to be passed by every store shows how the stream is. */
+async function askHowItGoes({ passing, pace, stores }: SweepContext, { topic }: SweptTable): Promise<void> {
+  try {
+    const vector = await passing.resolved();
+    await Promise.all(stores.map(({ name }) => passing.passed(name, ownPart(vector, topic))));
+    pace.answered(vector);
+  } catch (error) {
+    pace.answered(null);
+    throw error;
+  }
+}
+
+/**
+ * What equals its row was right when the row was read, wherever the store stands. What does not may be on its way: a marker
+ * is written behind the read, and the store looked at again once it has passed it.
+ */
 async function compareBatch(
-  context: SweepContext,
+  { stores, passing }: SweepContext,
   table: SweptTable,
   { rows }: RowsRead,
-  suspects: Map<KeyText, StoreName[]>,
-): Promise<ChunkCounts> {
-  if (rows.length === 0) return noCounts;
-  const written = performance.now();
-  const vector = await context.passing.resolved();
-  const own = ownPart(vector, table.topic);
+  range: KeyRange,
+  compared: Compared,
+): Promise<void> {
+  const { target, definition, topic } = table;
+  let marker: Promise<OffsetVector> | null = null;
   let expired = 0;
+  /** Rows that do not look equal. */
+  const open = (looked: readonly SourceRow[], verdicts: readonly RowVerdict[]): readonly SourceRow[] => {
+    expired += verdicts.filter(({ kind }) => kind === 'expired').length;
+    return looked.filter((_, i) => verdicts[i]?.kind !== 'equal' && verdicts[i]?.kind !== 'expired');
+  };
   await Promise.all(
-    context.stores.map(async (store) => {
-      await context.passing.passed(store.name, own);
-      const verdicts = await store.compareRows(table.target, table.definition, rows);
-      for (const [i, verdict] of verdicts.entries()) {
-        if (verdict.kind === 'equal') continue;
-        if (verdict.kind === 'expired') {
-          expired += 1;
-          continue;
-        }
-        const key = rows[i]?.key.toString() ?? '';
-        suspects.set(key, [...(suspects.get(key) ?? []), store.name]);
+    stores.map(async (store) => {
+      const { verdicts, extra } = await look(store, table, rows, range, compared);
+      const first = open(rows, verdicts);
+      if (first.length > 0) {
+        marker ??= passing.resolved();
+        await passing.passed(store.name, ownPart(await marker, topic));
+        const still = open(first, await store.compareRows(target, definition, first));
+        for (const { key } of still) suspect(compared, key.toString(), store.name);
       }
+      if (extra.length > 0) compared.extra.set(store.name, [...(compared.extra.get(store.name) ?? []), ...extra]);
     }),
   );
-  context.pace.marked(vector, performance.now() - written);
-  return { ...noCounts, rows: rows.length, expired };
+  compared.counts = addChunk(compared.counts, { ...noCounts, rows: rows.length, expired });
+}
+
+/** The rows and, where the store lies in their order, what is between them. */
+async function look(
+  store: Store,
+  { target, definition }: SweptTable,
+  rows: readonly SourceRow[],
+  range: KeyRange,
+  { between }: Pick<Compared, 'between'>,
+): Promise<{ readonly verdicts: readonly RowVerdict[]; readonly extra: readonly Entry[] }> {
+  const ranged = await store.compareRange(target, definition, rows, range);
+  if (ranged !== null) return ranged;
+  between.delete(store.name);
+  return { verdicts: await store.compareRows(target, definition, rows), extra: [] };
+}
+
+/** What lies between the rows and has none; returns what is no key at all. */
+async function suspectExtra(
+  context: SweepContext,
+  table: SweptTable,
+  extra: Compared['extra'],
+  suspects: Compared['suspects'],
+): Promise<readonly Drift[]> {
+  const drift: Drift[] = [];
+  for (const [store, entries] of extra) {
+    const { keys, misfits } = await rowlessAmong(context, table.definition, entries);
+    for (const key of keys) suspect({ suspects }, key, store);
+    drift.push(...misfits.map((entry) => misfit(store, table.name, entry)));
+  }
+  return drift;
+}
+
+function suspect({ suspects }: Pick<Compared, 'suspects'>, key: KeyText, store: StoreName): void {
+  suspects.set(key, [...(suspects.get(key) ?? []), store]);
 }

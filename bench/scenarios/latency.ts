@@ -39,30 +39,13 @@ async function measure(bench: Bench, rate: number): Promise<Measurement> {
   bench.worker();
   await bench.pipeline.run('start', '--wait');
   await bench.pipeline.run('wait', '--timeout', '30s');
-  const [mongo, redis]: [Pending, Pending] = [new Map(), new Map()];
-  const writing = new AbortController();
-  const lags = { mongo: [] as number[], redis: [] as number[] };
-  const readers = [
-    watch(mongo, writing.signal, lags.mongo, async (ids) => await presentInMongo(bench, ids)),
-    watch(redis, writing.signal, lags.redis, async (ids) => await presentInRedis(bench, ids)),
-  ];
   await write(bench, rate, warmUpSeconds, 1, () => undefined);
   const meter = await startCpuMeter(await bench.pids());
-  const every = Math.max(1, Math.round(rate / observedPerSecond));
-  const started = performance.now();
-  const written = await write(bench, rate, seconds, 1_000_000, (id) => {
-    if (id % every !== 0) return;
-    const now = performance.now();
-    mongo.set(id, now);
-    redis.set(id, now);
-  });
-  const reached = (1000 * written) / (performance.now() - started);
+  const { lags, written, perSecond } = await latencies(bench, rate, seconds, 1_000_000);
   const cpu = await meter.read();
-  writing.abort();
-  await Promise.all(readers);
   return {
     figures: {
-      'reached tx/s': reached,
+      'reached tx/s': perSecond,
       'Redis p50': quantile(lags.redis, 0.5),
       'Redis p95': quantile(lags.redis, 0.95),
       'Redis p99': quantile(lags.redis, 0.99),
@@ -74,8 +57,38 @@ async function measure(bench: Bench, rate: number): Promise<Measurement> {
   };
 }
 
+export interface Latencies {
+  /** Milliseconds. */
+  readonly lags: { readonly mongo: readonly number[]; readonly redis: readonly number[] };
+  readonly written: number;
+  readonly perSecond: number;
+}
+
+/** Writes at a steady rate and looks for some of it in both stores, until all that was looked for is there. */
+export async function latencies(bench: Bench, rate: number, forSeconds: number, firstId: number): Promise<Latencies> {
+  const [mongo, redis]: [Pending, Pending] = [new Map(), new Map()];
+  const writing = new AbortController();
+  const lags = { mongo: [] as number[], redis: [] as number[] };
+  const readers = [
+    watch(mongo, writing.signal, lags.mongo, async (ids) => await presentInMongo(bench, ids)),
+    watch(redis, writing.signal, lags.redis, async (ids) => await presentInRedis(bench, ids)),
+  ];
+  const every = Math.max(1, Math.round(rate / observedPerSecond));
+  const started = performance.now();
+  const written = await write(bench, rate, forSeconds, firstId, (id) => {
+    if (id % every !== 0) return;
+    const now = performance.now();
+    mongo.set(id, now);
+    redis.set(id, now);
+  });
+  const perSecond = (1000 * written) / (performance.now() - started);
+  writing.abort();
+  await Promise.all(readers);
+  return { lags, written, perSecond };
+}
+
 /** Each connection writes at its own beat; an insert is a transaction. Returns how many there were. */
-async function write(
+export async function write(
   bench: Bench,
   rate: number,
   forSeconds: number,

@@ -2,7 +2,9 @@
 import { memoryOf, startCpuMeter } from '../processes.js';
 import type { Bench, Measurement, Scenario } from '../harness.js';
 import { insertRows } from '../rows.js';
+import type { PipelineStatus } from '../../core/status.js';
 import type { SweepReport } from '../../stages/sweepReport.js';
+import { until } from '../../test/support/processes.js';
 
 const rows = Number(process.env['BENCH_SWEEP_ROWS'] ?? 1_000_000);
 
@@ -26,6 +28,7 @@ async function measure(bench: Bench): Promise<Measurement> {
   const copying = bench.worker();
   await pipeline.run('start', '--wait');
   await pipeline.run('wait', '--timeout', '60s');
+  await verified(bench);
   await copying.stop();
   // A worker that has done nothing else: its memory is the sweep's.
   const worker = bench.worker();
@@ -62,4 +65,14 @@ async function validate({ pipeline }: Bench, table: string): Promise<SweepReport
   const { stdout, stderr } = await pipeline.cli('validate', '--table', table, '--json');
   if (stdout === '') throw new Error(stderr);
   return JSON.parse(stdout) as SweepReport;
+}
+
+/** Verify follows the copy: what it has not come to would be measured with the sweep. */
+async function verified({ pipeline }: Bench): Promise<void> {
+  const asked = Date.now();
+  const through = async (): Promise<boolean> => {
+    const status = JSON.parse((await pipeline.run('status', '--json')).stdout) as PipelineStatus;
+    return status.stores.every(({ verify }) => Date.parse(verify?.through ?? '') >= asked);
+  };
+  await until('every change is verified', through, { timeoutMs: 600_000, everyMs: 1_000 });
 }

@@ -26,32 +26,51 @@ export async function compareRows(
   rows: readonly SourceRow[],
 ): Promise<RowVerdict[]> {
   if (rows.length === 0) return [];
-  const w = writers.pop() ?? new BsonWriter(512 * 1024);
-  try {
+  return withWriter(async (w) => {
     const expected = documentsOf(w, definition, rows);
     const ids = expected.flatMap((document) => (document === null ? [] : [idOf(document)]));
     const found = await findById(rawDocuments(db, target), ids);
-    return expected.map((document) => {
-      if (document === null) return noDocument;
-      const stored = found.get(firstElement(document).toString('latin1'));
-      if (stored === undefined) return { kind: 'missing' };
-      if (stored.equals(document)) return { kind: 'equal' };
-      return { kind: 'different', fields: differentFields(document, stored) };
-    });
-  } finally {
-    if (w.bytes.length <= keptBytes) writers.push(w);
-  }
+    return expected.map((document) =>
+      document === null ? noDocument : verdictOf(document, found.get(idText(document))),
+    );
+  });
+}
+
+/** The document of a row against what the store holds under its `_id`. */
+export function verdictOf(document: Buffer, stored: Buffer | undefined): RowVerdict {
+  if (stored === undefined) return { kind: 'missing' };
+  if (stored.equals(document)) return { kind: 'equal' };
+  return { kind: 'different', fields: differentFields(document, stored) };
+}
+
+/** `_id` with its type: the Double 5 is not the key 5. */
+export function idText(document: Buffer): string {
+  return firstElement(document).toString('latin1');
 }
 
 /** Kept between calls: a sweep makes a thousand documents at a time, again and again. */
 const writers: BsonWriter[] = [];
 const keptBytes = 4 * 1024 * 1024;
 
+/** What is written is gone when `work` has ended. */
+export async function withWriter<T>(work: (w: BsonWriter) => Promise<T>): Promise<T> {
+  const w = writers.pop() ?? new BsonWriter(512 * 1024);
+  try {
+    return await work(w);
+  } finally {
+    if (w.bytes.length <= keptBytes) writers.push(w);
+  }
+}
+
 /** Its key was parked when it came: whatever is there is not what the row asks for. */
-const noDocument: RowVerdict = { kind: 'different', fields: ['(no document can be made of the row)'] };
+export const noDocument: RowVerdict = { kind: 'different', fields: ['(no document can be made of the row)'] };
 
 /** What the codec makes of the rows: views of one buffer. Null for a row that no document can hold. */
-function documentsOf(w: BsonWriter, definition: Definition, rows: readonly SourceRow[]): readonly (Buffer | null)[] {
+export function documentsOf(
+  w: BsonWriter,
+  definition: Definition,
+  rows: readonly SourceRow[],
+): readonly (Buffer | null)[] {
   const shape = documentShape(definition);
   w.at = 0;
   const spans = rows.map(({ key, row }) => {
@@ -105,7 +124,7 @@ async function findById(
   const all = await documents
     .find({ _id: { $in: ids } } as object, { ...options, batchSize: ids.length + 1 })
     .toArray();
-  for (const document of all) found.set(firstElement(document).toString('latin1'), document);
+  for (const document of all) found.set(idText(document), document);
   return found;
 }
 

@@ -1,5 +1,5 @@
 /** What a collection holds, as the keys of its table: every `_id` in the order of the index, whatever its type. */
-import { Binary, BSON, Decimal128, Double, Int32, Long, type Db } from 'mongodb';
+import { Binary, BSON, Decimal128, Double, Int32, Long, MaxKey, type Db } from 'mongodb';
 import { keyColumns, type Column, type Definition } from '../../core/definition.js';
 import { codeOf } from '../../core/errors.js';
 import { keyTextOf } from '../../core/keyText.js';
@@ -85,15 +85,23 @@ async function idsBehind(db: Db, target: Target, after: string | null, limit: nu
   } as const;
   const seen = after === null ? null : Buffer.from(after, 'base64');
   const bound = seen === null ? {} : { min: { _id: idOf(seen) } as object };
-  const found = await rawDocuments(db, target)
+  const found: readonly Buffer[] = await rawDocuments(db, target)
     .find({}, { ...options, ...bound })
     .toArray();
-  const news = seen === null ? found : found.filter((document) => !document.equals(seen));
-  return news.slice(0, limit);
+  if (seen === null) return found.slice(0, limit);
+  const last = found.length <= limit ? await lastOfAll(db, target) : [];
+  return [...found, ...last].filter((document) => !document.equals(seen)).slice(0, limit);
+}
+
+/** What has MaxKey as its `_id`: a walk with a lower bound and no upper one ends before it. */
+export async function lastOfAll(db: Db, target: Target): Promise<readonly Buffer[]> {
+  return rawDocuments(db, target)
+    .find({ _id: new MaxKey() } as object, { projection: { _id: 1 } })
+    .toArray();
 }
 
 /** A key of the table only when the codec makes just this `_id` of it. */
-function entryOf(target: Target, definition: Definition, document: Buffer): Entry {
+export function entryOf(target: Target, definition: Definition, document: Buffer): Entry {
   const number = wholeNumber(definition, document);
   if (number !== null)
     return { table: target.table, key: `{${JSON.stringify(definition.key[0])}:${number}}`, isKey: true };

@@ -17,8 +17,10 @@ import type {
   Found,
   Held,
   Holding,
+  KeyRange,
   Ownership,
   ParkedKey,
+  RangeCompared,
   Retaken,
   RowVerdict,
   ShardState,
@@ -35,6 +37,7 @@ import { readEntries, scanKeys } from './ids.js';
 import { examine, examineAtMost, judge } from './examine.js';
 import { inspectTables } from './inspect.js';
 import { claim, claimsOf, createPosition, positionsOf, raiseEpoch, readPosition, type Owned } from './ownership.js';
+import { compareRange } from './range.js';
 import { OwnedShard, parkedOf } from './shard.js';
 import { positionId, stateOf } from './shardState.js';
 import { prepareTables } from './tableForms.js';
@@ -143,6 +146,19 @@ class MongoStore implements Store {
   ): Promise<readonly RowVerdict[]> {
     try {
       return await compareRows(this.#places.data, target, definition, rows);
+    } catch (error) {
+      throw mongoError(error, `compare collection ${target.collection}`);
+    }
+  }
+
+  async compareRange(
+    target: Target,
+    definition: Definition,
+    rows: readonly SourceRow[],
+    range: KeyRange,
+  ): Promise<RangeCompared | null> {
+    try {
+      return await compareRange(this.#places.data, target, definition, rows, range);
     } catch (error) {
       throw mongoError(error, `compare collection ${target.collection}`);
     }

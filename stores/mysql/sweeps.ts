@@ -53,17 +53,52 @@ export async function readSweep(queries: Queries, stateDatabase: string, id: str
   return rows[0] === undefined ? null : asSweep(rows[0]);
 }
 
+/** A workflow carries it from now on. One that is done stays so. */
+export async function carrySweep(queries: Queries, stateDatabase: string, id: string, workflow: string): Promise<void> {
+  await queries.run(
+    `UPDATE ${quoteTable(stateDatabase, 'sweeps')} SET state = 'running', finished_at = NULL, workflow = ?
+      WHERE id = ? AND state <> 'done'`,
+    [workflow, id],
+  );
+}
+
+export interface CarriedSweep {
+  readonly id: string;
+  readonly workflow: string;
+}
+
+/** Sweeps that have told of no end, and who carries them. */
+export async function readCarried(queries: Queries, stateDatabase: string): Promise<readonly CarriedSweep[]> {
+  const rows = await queries.rows(
+    `SELECT id, workflow FROM ${quoteTable(stateDatabase, 'sweeps')} WHERE state = 'running' AND workflow IS NOT NULL`,
+  );
+  return rows.map((row) => ({ id: asText(row[0]), workflow: asText(row[1]) }));
+}
+
+/** Nobody carries it any more. Not when somebody has taken it up since it was read, or it has ended by itself. */
+export async function endCarried(
+  queries: Queries,
+  stateDatabase: string,
+  { id, workflow }: CarriedSweep,
+): Promise<void> {
+  await queries.run(
+    `UPDATE ${quoteTable(stateDatabase, 'sweeps')} SET state = 'ended', finished_at = CURRENT_TIMESTAMP(6)
+      WHERE id = ? AND state = 'running' AND workflow = ?`,
+    [id, workflow],
+  );
+}
+
 /** One that is done stays so, whoever wakes late. */
 export async function moveSweep(
   queries: Queries,
   stateDatabase: string,
   id: string,
-  state: Sweep['state'],
+  state: Exclude<Sweep['state'], 'running'>,
 ): Promise<void> {
   await queries.run(
     `UPDATE ${quoteTable(stateDatabase, 'sweeps')}
-        SET state = ?, finished_at = IF(? = 'running', NULL, CURRENT_TIMESTAMP(6)) WHERE id = ? AND state <> 'done'`,
-    [state, state, id],
+        SET state = ?, finished_at = CURRENT_TIMESTAMP(6) WHERE id = ? AND state <> 'done'`,
+    [state, id],
   );
 }
 

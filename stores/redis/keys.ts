@@ -3,7 +3,7 @@
  * ours (`p` and `p:q`): its keys are told by its claim, and are none of ours.
  */
 import type { Redis } from 'ioredis';
-import type { Definition } from '../../core/definition.js';
+import { wholeNumberKey, type Definition } from '../../core/definition.js';
 import { LockstepError } from '../../core/errors.js';
 import { keyTextOf } from '../../core/keyText.js';
 import { redisPart } from '../../core/names.js';
@@ -57,6 +57,7 @@ class Strangers {
 
   /** Prefixes that leave a table and a part of a key behind them: none for keys of one part. */
   #possible(key: string): readonly string[] {
+    if (key.indexOf(':', key.indexOf(':', this.#keyPrefix.length + 1) + 1) < 0) return [];
     const parts = key.slice(this.#keyPrefix.length + 1).split(':');
     return Array.from({ length: Math.max(0, parts.length - 2) }, (_, i) =>
       [this.#keyPrefix, ...parts.slice(0, i + 1)].join(':'),
@@ -133,6 +134,8 @@ interface Place {
 
 /** Null for lockstep's own state: an empty table name cannot exist. */
 function entryOf(key: string, behindPrefix: string, tables: ReadonlyMap<string, Tables>): Entry | null {
+  const numbered = numberedEntry(behindPrefix, tables);
+  if (numbered !== null) return numbered;
   const [first = '', ...rest] = behindPrefix.split(':');
   if (first === '') return null;
   const table = partText(first);
@@ -143,4 +146,16 @@ function entryOf(key: string, behindPrefix: string, tables: ReadonlyMap<string, 
   // Another spelling of the same parts would be another entry.
   const same = rest.every((part, i) => redisPart(parts[i] ?? '') === part);
   return same ? { table, key: keyTextOf(definition, parts), isKey: true } : { table, key, isKey: false };
+}
+
+/** The usual key, at once: one column of whole numbers, under a name that needs no escapes. */
+function numberedEntry(behindPrefix: string, tables: ReadonlyMap<string, Tables>): Entry | null {
+  const colon = behindPrefix.indexOf(':');
+  if (colon <= 0 || behindPrefix.includes('%')) return null;
+  const table = behindPrefix.slice(0, colon);
+  const definition = tables.get(table)?.definition;
+  const column = definition === undefined ? null : wholeNumberKey(definition);
+  const number = behindPrefix.slice(colon + 1);
+  if (column === null || !/^-?\d+$/.test(number)) return null;
+  return { table, key: `{${JSON.stringify(column.name)}:${number}}`, isKey: true };
 }

@@ -158,6 +158,11 @@ class RedisStore implements Store {
     }
   }
 
+  /** A keyspace has no order. */
+  compareRange(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   async read(target: Target, definition: Definition, keys: readonly Buffer[], shards: number): Promise<Held> {
     try {
       return await readAtOnce(this.#client, this.#prefix, target, definition, keys, shards);

@@ -25,6 +25,8 @@ beforeAll(async () => {
   await pipeline.root.query(`
     CREATE TABLE items (id INT PRIMARY KEY, name VARCHAR(50), doc JSON);
     CREATE TABLE pairs (a VARCHAR(20), b BIGINT, v INT, PRIMARY KEY (a, b));
+    CREATE TABLE codes (code VARCHAR(20) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, v INT);
+    CREATE TABLE prices (price DECIMAL(8,2), day DATE, PRIMARY KEY (price, day));
     CREATE TABLE profiles (id INT PRIMARY KEY, name VARCHAR(50));
     CREATE TABLE sessions (id INT PRIMARY KEY, token VARCHAR(50));
     CREATE TABLE owners (id INT PRIMARY KEY);
@@ -36,6 +38,8 @@ beforeAll(async () => {
     INSERT INTO items VALUES (1, 'one', NULL), (2, 'two', NULL), (3, 'three', NULL), (5, 'five', NULL);
     UPDATE items SET name = 'newer' WHERE id = 3;
     INSERT INTO pairs VALUES ('x:y', 7, 1), ('%', -3, 2);
+    INSERT INTO codes VALUES ('Straße', 1), ('ab', 2);
+    INSERT INTO prices VALUES (7, '2024-02-29');
     INSERT INTO profiles VALUES (1, 'p');
     INSERT INTO sessions VALUES (1, 's'), (2, 't');
     INSERT INTO owners VALUES (1), (2);
@@ -88,6 +92,29 @@ test('a key of several columns, however it is written', async () => {
     expect(await story('pairs', given)).toMatchObject({ key: '{"a":"x:y","b":7}', row: '{"a":"x:y","b":7,"v":1}' });
   }
   expect((await story('pairs', '["%",-3]')).key).toBe('{"a":"%","b":-3}');
+});
+
+test('another spelling finds the row that MySQL finds, and says so; key text means its very bytes', async () => {
+  const row = '{"code":"Straße","v":1}';
+  expect(await story('codes', 'STRASSE')).toMatchObject({ key: '{"code":"Straße"}', asked: '{"code":"STRASSE"}', row });
+  expect(verdicts(await story('codes', 'STRASSE'))).toEqual(['mongo equal true', 'redis equal true']);
+  expect(await story('codes', 'Straße')).toMatchObject({ key: '{"code":"Straße"}', asked: null, alike: null, row });
+  const exact = await story('codes', '{"code":"strasse"}');
+  expect(exact).toMatchObject({ key: '{"code":"strasse"}', asked: null, alike: '{"code":"Straße"}', row: null });
+  expect(exact.log.events).toEqual([]);
+  expect(await story('codes', 'nobody')).toMatchObject({
+    key: '{"code":"nobody"}',
+    asked: null,
+    alike: null,
+    row: null,
+  });
+  const price = { key: '{"price":"7.00","day":"2024-02-29"}', row: '{"price":"7.00","day":"2024-02-29"}' };
+  for (const given of ['["007","2024-02-29"]', '[7,"2024-2-29"]', '{"day":"2024-02-29","price":7}']) {
+    expect(await story('prices', given)).toMatchObject(price);
+  }
+  const said = await pipeline.run('explain', 'codes', 'AB');
+  expect(said.stdout).toContain('{"code":"ab"}\nasked for as {"code":"AB"}: MySQL takes the two for one');
+  expect((await pipeline.run('explain', 'codes', '{"code":"AB"}')).stdout).toContain('MySQL finds {"code":"ab"} under');
 });
 
 test('each cause of drift, found by a sweep, stands in the story with its evidence', async () => {
@@ -180,6 +207,7 @@ test('unknown tables and keys: said so, with the exit codes of a failure, of wro
     ['pairs', 'x'],
     ['pairs', '{"a":"x"}'],
     ['items', ''],
+    ['prices', '[7,"yesterday"]'],
   ] as const) {
     const { code, stdout } = await pipeline.cli('explain', name, key);
     expect([name, key, code, stdout]).toEqual([name, key, 2, '']);

@@ -53,7 +53,8 @@ afterAll(async () => {
 const items: SweepScope = { tables: ['items'], stores: ['mongo', 'redis'] };
 
 async function begin(scope: SweepScope = items, askedBy: AskedBy = 'schedule'): Promise<string> {
-  const { sweep } = await beginSweep(deps, { sweep: randomUUID(), scope, askedBy }, Date.now());
+  const id = randomUUID();
+  const { sweep } = await beginSweep(deps, { sweep: id, scope, askedBy, workflow: `sweep-${id}` }, Date.now());
   return sweep;
 }
 

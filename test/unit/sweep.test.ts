@@ -3,7 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { causeOf, type Findings } from '../../core/driftCause.js';
 import { batchRows, chunkRows, nextRate, slowestRows, type PaceSettings } from '../../core/sweepPace.js';
+import { ReadSize } from '../../core/readSize.js';
 import { nextChunk, planOf, sweptBy } from '../../workflows/sweepPlan.js';
+import { column, definition } from '../support/storeRig.js';
 
 describe('the cause of a drift', () => {
   const event = { rowAgrees: true, storeAgrees: false, storeIsEarlier: false, verified: false };
@@ -61,6 +63,12 @@ describe('the pace of a sweep', () => {
     expect(rate).toBe(100_000);
   });
 
+  it('stays at the busy pace until it is known that nothing streams', () => {
+    let rate = 2_000;
+    for (let i = 0; i < 10; i++) rate = nextRate(rate, { ...quiet, eventsPerSecond: null }, settings);
+    expect(rate).toBe(2_000);
+  });
+
   it('falls back to the busy pace at the first sign of traffic', () => {
     expect(nextRate(100_000, { ...quiet, eventsPerSecond: 500 }, settings)).toBe(2_000);
   });
@@ -80,8 +88,8 @@ describe('the pace of a sweep', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 1_000_000 }),
-        fc.option(fc.integer({ min: 0, max: 100_000 })),
         fc.integer({ min: 0, max: 100_000 }),
+        fc.option(fc.integer({ min: 0, max: 100_000 })),
         fc.integer({ min: 0, max: 1_000 }),
         (rate, lagMs, eventsPerSecond, runningThreads) => {
           const next = nextRate(rate, { lagMs, eventsPerSecond, runningThreads }, settings);
@@ -157,5 +165,32 @@ describe('the chunks of a sweep', () => {
     sweptBy(plan, job, { kind: 'aside', reason: 'copying' });
     expect(nextChunk(plan)).toBeNull();
     expect([...plan.asides]).toEqual([['a', 'copying']]);
+  });
+});
+
+describe('how many rows one read takes', () => {
+  const rowsOf = (count: number, bytes: number): { key: Buffer; row: Buffer }[] =>
+    Array.from({ length: count }, () => ({ key: Buffer.alloc(0), row: Buffer.alloc(bytes) }));
+  const narrow = definition([column('id', 'int'), column('v', 'varchar', { length: 60 })]);
+  const wide = definition([column('id', 'int'), column('v', 'longblob')]);
+
+  it('is what the pace allows where rows are narrow', () => {
+    const size = new ReadSize(narrow);
+    expect(size.rows(1_000)).toBe(1_000);
+    size.met(rowsOf(1_000, 300));
+    expect(size.rows(1_000)).toBe(1_000);
+  });
+
+  it('begins with a few where they may be large, and stays within a megabyte', () => {
+    const size = new ReadSize(wide);
+    expect(size.rows(1_000)).toBe(20);
+    size.met(rowsOf(20, 300));
+    expect(size.rows(1_000)).toBe(80);
+    size.met(rowsOf(80, 100_000));
+    expect(size.rows(1_000)).toBe(10);
+    size.met(rowsOf(10, 4_000_000));
+    expect(size.rows(1_000)).toBe(1);
+    size.met(rowsOf(1, 300));
+    expect(size.rows(1_000)).toBe(4);
   });
 });

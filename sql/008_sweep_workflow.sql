@@ -1,0 +1,2 @@
+-- Which workflow carries a sweep: one whose workflow was terminated has told nobody that it ended.
+ALTER TABLE {db}.sweeps ADD COLUMN workflow VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL;
