@@ -12,7 +12,7 @@ import { addChunk, noCounts, type ChunkCounts, type LeftOutReason } from '../cor
 import type { Queries } from '../stores/mysql/connection.js';
 import { chunkEnd } from '../stores/mysql/copyRows.js';
 import { errorNumber } from '../stores/mysql/failure.js';
-import { decodeBoundary, type Boundary } from '../stores/mysql/keyWalk.js';
+import { decodeBoundary, encodeBoundary, type Boundary } from '../stores/mysql/keyWalk.js';
 import { readRows, type RowsRead } from '../stores/mysql/readRows.js';
 import { readKnownTables } from '../stores/mysql/state.js';
 import { cutChunk, finishChunk, readChunk } from '../stores/mysql/sweepChunks.js';
@@ -194,7 +194,8 @@ async function compareRows(context: SweepContext, table: SweptTable, cut: Cut): 
     size.met(read.rows);
     begin(compareBatch(context, table, read, { after, upTo: read.last ?? cut.upTo }, compared));
     after = read.last;
-    more = after !== null;
+    // A read that ends with the chunk's last row leaves nothing behind it.
+    more = after !== null && !(cut.upTo !== null && encodeBoundary(after) === encodeBoundary(cut.upTo));
     if (working.size >= inFlight) await Promise.race(working);
   }
   await Promise.all(working);

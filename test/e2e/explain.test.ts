@@ -96,20 +96,15 @@ test('a key of several columns, however it is written', async () => {
 
 test('another spelling finds the row that MySQL finds, and says so; key text means its very bytes', async () => {
   const row = '{"code":"Straße","v":1}';
-  expect(await story('codes', 'STRASSE')).toMatchObject({ key: '{"code":"Straße"}', asked: '{"code":"STRASSE"}', row });
-  expect(verdicts(await story('codes', 'STRASSE'))).toEqual(['mongo equal true', 'redis equal true']);
+  const other = await story('codes', 'STRASSE');
+  expect(other).toMatchObject({ key: '{"code":"Straße"}', asked: '{"code":"STRASSE"}', row });
+  expect(verdicts(other)).toEqual(['mongo equal true', 'redis equal true']);
   expect(await story('codes', 'Straße')).toMatchObject({ key: '{"code":"Straße"}', asked: null, alike: null, row });
   const exact = await story('codes', '{"code":"strasse"}');
   expect(exact).toMatchObject({ key: '{"code":"strasse"}', asked: null, alike: '{"code":"Straße"}', row: null });
   expect(exact.log.events).toEqual([]);
-  expect(await story('codes', 'nobody')).toMatchObject({
-    key: '{"code":"nobody"}',
-    asked: null,
-    alike: null,
-    row: null,
-  });
   const price = { key: '{"price":"7.00","day":"2024-02-29"}', row: '{"price":"7.00","day":"2024-02-29"}' };
-  for (const given of ['["007","2024-02-29"]', '[7,"2024-2-29"]', '{"day":"2024-02-29","price":7}']) {
+  for (const given of ['["007","2024-2-29"]', '{"day":"2024-02-29","price":7}']) {
     expect(await story('prices', given)).toMatchObject(price);
   }
   const said = await pipeline.run('explain', 'codes', 'AB');

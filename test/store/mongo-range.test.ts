@@ -121,6 +121,11 @@ it('tells the same as a look at each key and a walk over all of them, however th
   );
 });
 
+it('finds nothing in a range that ends where it begins', async () => {
+  await collection().insertOne({ _id: new Int32(5), id: new Int32(5), v: 'v' });
+  expect(await store.compareRange(at, things, [], { after: ['5'], upTo: ['5'] })).toEqual({ verdicts: [], extra: [] });
+});
+
 it('goes on behind 2^63, where a key is no integer of BSON any more', async () => {
   const keys = [1n, 2n ** 53n + 1n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n];
   const ids = keys.map((key) => (key < 2n ** 63n ? Long.fromBigInt(key) : Decimal128.fromString(String(key))));
