@@ -33,7 +33,7 @@ export function nextRate(rate: number, signs: Signs, settings: PaceSettings): nu
   const most = busy ? Math.min(settings.rowsPerSecondBusy, settings.rowsPerSecond) : settings.rowsPerSecond;
   const late = signs.lagMs > settings.maxLagMs && busy;
   const crowded = signs.runningThreads > settings.maxRunningThreads;
-  const wanted = late || crowded ? rate / 2 : rate * (busy ? 1.25 : 2);
+  const wanted = late || crowded ? rate / 2 : rate * (busy ? 1.25 : 8);
   return Math.max(Math.min(slowestRows, most), Math.min(most, wanted));
 }
 

@@ -4,9 +4,10 @@
  */
 import type { Definition } from '../core/definition.js';
 import type { Drift, KeyText } from '../core/drift.js';
+import { tableTopic } from '../core/names.js';
 import type { Entry, StoreName } from '../core/store.js';
 import { asMysqlPrints, lookUpKeys } from '../stores/mysql/keyLookup.js';
-import { stopIfAborted, type SweepContext } from './sweepContext.js';
+import { askHowItGoes, stopIfAborted, type SweepContext } from './sweepContext.js';
 
 export interface Rowless {
   readonly keys: readonly KeyText[];
@@ -14,7 +15,8 @@ export interface Rowless {
   readonly misfits: readonly string[];
 }
 
-const lookUpAtOnce = 1_000;
+/** Looking a key up costs about a quarter of comparing a row. */
+const keysARow = 4;
 /** One waits for MySQL while the other is taken apart. */
 const lanes = 2;
 
@@ -26,19 +28,31 @@ export async function rowlessAmong(
   const misfits = entries.flatMap(({ isKey, key }) => (isKey ? [] : [key]));
   const keys = entries.flatMap(({ isKey, key }) => (isKey ? [key] : []));
   const rowless: KeyText[] = [];
+  const { mysql, pace, signal, config } = context;
+  const topic = tableTopic(config.kafka.topicPrefix, definition.database, definition.table);
+  const asked: Promise<void>[] = [];
   let next = 0;
   const lane = async (): Promise<void> => {
     while (next < keys.length) {
       context.beat();
       stopIfAborted(context);
-      const some = keys.slice(next, next + lookUpAtOnce);
-      next += lookUpAtOnce;
-      const found = await lookUpKeys(context.mysql, definition, await asMysqlPrints(context.mysql, definition, some));
+      const allowed = keysARow * (await pace.turn(mysql, signal));
+      if (pace.asks()) {
+        const asking = askHowItGoes(context, topic);
+        // A failure is met where it is awaited.
+        asking.catch(() => undefined);
+        asked.push(asking);
+      }
+      const some = keys.slice(next, next + allowed);
+      next += allowed;
+      pace.spent(allowed / keysARow, some.length / keysARow);
+      const found = await lookUpKeys(mysql, definition, await asMysqlPrints(mysql, definition, some));
       rowless.push(...found.withoutRow);
       misfits.push(...found.misfits);
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
+  await Promise.all(asked);
   return { keys: rowless, misfits };
 }
 

@@ -18,12 +18,12 @@ import type { Definition, DefinitionHash } from '../core/definition.js';
 import type { KeyText } from '../core/drift.js';
 import { LockstepError } from '../core/errors.js';
 import { partitionOf } from '../core/partitioner.js';
-import { partitionName, splitPartitionName, type OffsetVector, type PartitionName } from '../core/position.js';
+import { partitionName, type OffsetVector, type PartitionName } from '../core/position.js';
 import type { Content, RowVerdict, Store, StoreName } from '../core/store.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readRowsAt } from '../stores/mysql/readRows.js';
 import { scanLog, type LogEvent, type Scan, type Span } from './logScan.js';
-import type { SweepContext, SweptTable } from './sweepContext.js';
+import { ownPart, type SweepContext, type SweptTable } from './sweepContext.js';
 
 /** A key and store that drift, with everything that was read of it last. */
 export interface Suspicion {
@@ -224,8 +224,4 @@ export function isWhatItLeft(
   if (definition === undefined) return false;
   const { kind } = store.judge(table.target, definition, content, { key: Buffer.from(key), row: event.after });
   return kind === 'equal' || kind === 'expired';
-}
-
-export function ownPart(vector: OffsetVector, topic: string): OffsetVector {
-  return new Map([...vector].filter(([name]) => splitPartitionName(name).topic === topic));
 }

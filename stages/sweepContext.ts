@@ -4,6 +4,7 @@ import { definitionHash, type Definition, type DefinitionHash } from '../core/de
 import { LockstepError } from '../core/errors.js';
 import { withForms } from '../core/forms.js';
 import { tableTopic } from '../core/names.js';
+import { splitPartitionName, type OffsetVector } from '../core/position.js';
 import type { Store, StoreName, Target } from '../core/store.js';
 import type { LeftOutReason } from '../core/sweep.js';
 import { targetOf } from '../core/target.js';
@@ -120,6 +121,22 @@ export async function withSweep<T>(
 
 export function stopIfAborted({ signal }: Pick<SweepContext, 'signal'>): void {
   if (signal.aborted) throw new Stopped('the sweep stops');
+}
+
+/** How long a marker takes to be passed by every store shows how the stream is: asked where `pace.asks()`. */
+export async function askHowItGoes({ passing, pace, stores }: SweepContext, topic: string): Promise<void> {
+  try {
+    const vector = await passing.resolved();
+    await Promise.all(stores.map(({ name }) => passing.passed(name, ownPart(vector, topic))));
+    pace.answered(vector);
+  } catch (error) {
+    pace.answered(null);
+    throw error;
+  }
+}
+
+export function ownPart(vector: OffsetVector, topic: string): OffsetVector {
+  return new Map([...vector].filter(([name]) => splitPartitionName(name).topic === topic));
 }
 
 /** The table under the definition that its triggers cite. */

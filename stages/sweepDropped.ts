@@ -9,8 +9,7 @@ import type { Store } from '../core/store.js';
 import { targetOf } from '../core/target.js';
 import { readCopy } from '../stores/mysql/copies.js';
 import { readKnownTables, type KnownTable } from '../stores/mysql/state.js';
-import { ownPart } from './settle.js';
-import { openTable, stopIfAborted, type SweepContext } from './sweepContext.js';
+import { openTable, ownPart, stopIfAborted, type SweepContext } from './sweepContext.js';
 
 /** Of one look. */
 const atOnce = 1_000;

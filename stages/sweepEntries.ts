@@ -5,14 +5,14 @@
 import type { Definition } from '../core/definition.js';
 import type { Drift, KeyText } from '../core/drift.js';
 import type { Entry, StoreName } from '../core/store.js';
-import { noCounts, type ChunkCounts } from '../core/sweep.js';
+import { addChunk, noCounts, type ChunkCounts } from '../core/sweep.js';
 import { targetOf } from '../core/target.js';
 import { codeOf } from '../core/errors.js';
 import type { Queries } from '../stores/mysql/connection.js';
 import { readTables } from '../stores/mysql/definitions.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readKnownTables, type KnownTable } from '../stores/mysql/state.js';
-import { dropChunks, finishChunk, readChunk, readFinishedChunks } from '../stores/mysql/sweepChunks.js';
+import { dropChunks, finishChunk, readChunk } from '../stores/mysql/sweepChunks.js';
 import { recordSweepDrift } from '../stores/mysql/sweepDrift.js';
 import { lockSweep } from '../stores/mysql/sweeps.js';
 import { insertSweepTables, leaveTableOut, readSweepTables } from '../stores/mysql/sweepTables.js';
@@ -21,6 +21,7 @@ import { keysThatStay } from './sweepDropped.js';
 import { parkedAmong } from './parkedAmong.js';
 import { Stopped } from './passing.js';
 import { misfit, orphan, rowlessAmong } from './rowless.js';
+import { seenBetween } from './seenBetween.js';
 import { settle } from './settle.js';
 import {
   openTable,
@@ -49,8 +50,9 @@ export type EntriesOutcome =
 
 /** What all tables' chunks of a store are recorded under. */
 export const everyName = '*';
-/** Entries of a part. */
-const partEntries = 20_000;
+/** Entries of a part, and of one read. */
+const partEntries = 50_000;
+const groupEntries = 5_000;
 
 export async function sweepEntries(deps: SweepDeps, chunk: EntriesChunk, run: SweepRun): Promise<EntriesOutcome> {
   const current = new Set<string>();
@@ -78,18 +80,30 @@ async function sweepPart(context: SweepContext, chunk: EntriesChunk, current: Se
   if (store === undefined) return { kind: 'swept', drift: 0, last: true };
 
   const known = await knownTables(context, chunk);
-  const seen = await seenBetween(context, chunk);
+  const seen = await seenBetween(context, chunk.sweep, chunk.store);
   const tables = [...known.values()].flatMap(({ definition, table }) =>
     !table.removed && seen.get(table.name) === table.definition
       ? []
       : [{ definition, target: targetOf(table.name, context.config) }],
   );
-  const options = { limit: partEntries, everything: chunk.tables === null };
-  const { entries, next } = await store.entries(tables, before?.upTo ?? null, options);
-  const found = await lookUp(context, chunk, known, entries, current);
+  const after = before?.upTo ?? null;
+  const options = { limit: groupEntries, everything: chunk.tables === null };
+  let next = after;
+  let read = 0;
+  let found: Found = { drift: [], counts: noCounts };
+  let looking: Promise<Found> = Promise.resolve(found);
+  // The next group is read while the one before is looked up.
+  do {
+    const [group, looked] = await both(store.entries(tables, next, options), looking);
+    found = together(found, looked);
+    looking = lookUp(context, chunk, known, group.entries, current);
+    next = group.next;
+    read += group.entries.length;
+  } while (next !== null && read < partEntries);
+  found = together(found, await looking);
   stopIfAborted(context);
   await mysql.transaction(async (queries) => {
-    if (!(await isStillDue(queries, stateDatabase, chunk, before?.upTo ?? null))) return;
+    if (!(await isStillDue(queries, stateDatabase, chunk, after))) return;
     await recordSweepDrift(queries, stateDatabase, sweep, found.drift);
     await finishChunk(queries, stateDatabase, sweep, { ...place, number, counts: found.counts, upTo: next });
   });
@@ -109,23 +123,6 @@ async function isStillDue(
   if (number === 0) return true;
   const before = await readChunk(queries, stateDatabase, sweep, { ...place, number: number - 1 });
   return before !== null && before.upTo === after;
-}
-
-/**
- * Tables of which the pass over their rows has seen everything that this store holds, with the definition they had then: an
- * order that was altered since says nothing.
- */
-async function seenBetween(
-  { mysql, stateDatabase }: SweepContext,
-  { sweep, store }: EntriesChunk,
-): Promise<ReadonlyMap<string, string>> {
-  const chunks = (await readFinishedChunks(mysql, stateDatabase, sweep)).filter(({ pass }) => pass === 'rows');
-  const tables = (await readSweepTables(mysql, stateDatabase, sweep)).filter(({ state, cutAll, name, chunks: cut }) => {
-    const own = chunks.filter((one) => one.name === name);
-    const whole = state !== 'left-out' && cutAll && own.length === cut;
-    return whole && own.every(({ counts }) => counts.between?.includes(store) === true);
-  });
-  return new Map(tables.flatMap(({ name, definition }) => (definition === null ? [] : [[name, definition] as const])));
 }
 
 interface Owned {
@@ -155,6 +152,16 @@ async function knownTables(
 interface Found {
   readonly drift: readonly Drift[];
   readonly counts: ChunkCounts;
+}
+
+function together(a: Found, b: Found): Found {
+  return { drift: [...a.drift, ...b.drift], counts: addChunk(a.counts, b.counts) };
+}
+
+/** Ends when both have ended, also where one fails: nothing goes on behind the activity's back. */
+async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<readonly [A, B]> {
+  await Promise.allSettled([a, b]);
+  return Promise.all([a, b]);
 }
 
 async function lookUp(

@@ -22,9 +22,11 @@ import { withCauses } from './driftEvidence.js';
 import { parkedAmong } from './parkedAmong.js';
 import { Stopped } from './passing.js';
 import { misfit, rowlessAmong } from './rowless.js';
-import { ownPart, settle } from './settle.js';
+import { settle } from './settle.js';
 import {
+  askHowItGoes,
   openTable,
+  ownPart,
   refuseIfAside,
   stopIfAborted,
   TableAside,
@@ -188,7 +190,7 @@ async function compareRows(context: SweepContext, table: SweptTable, cut: Cut): 
     stopIfAborted(context);
     context.beat();
     const allowed = await context.pace.turn(context.mysql, context.signal);
-    if (context.pace.asks()) begin(askHowItGoes(context, table));
+    if (context.pace.asks()) begin(askHowItGoes(context, table.topic));
     const read = await readRows(context.mysql, table.definition, after, size.rows(allowed), cut.upTo);
     context.pace.spent(allowed, read.rows.length);
     size.met(read.rows);
@@ -200,18 +202,6 @@ async function compareRows(context: SweepContext, table: SweptTable, cut: Cut): 
   }
   await Promise.all(working);
   return compared;
-}
-
-/** How long a marker takes to be passed by every store shows how the stream is. */
-async function askHowItGoes({ passing, pace, stores }: SweepContext, { topic }: SweptTable): Promise<void> {
-  try {
-    const vector = await passing.resolved();
-    await Promise.all(stores.map(({ name }) => passing.passed(name, ownPart(vector, topic))));
-    pace.answered(vector);
-  } catch (error) {
-    pace.answered(null);
-    throw error;
-  }
 }
 
 /**

@@ -54,6 +54,10 @@ test('a sweep that was due while Temporal was away begins when it is back', asyn
       state,
     })),
   );
+  await until('Temporal has taken it up', async () => {
+    const { info } = await withSchedule((schedule) => schedule.describe());
+    return info.nextActionTimes[0]?.getTime() === dueAt;
+  });
   await down({ root: folder });
   expect(Date.now()).toBeLessThan(dueAt);
   await until('it was due', () => Date.now() > dueAt + 500, { timeoutMs: 30_000 });
