@@ -24,8 +24,9 @@ export function sweepActivities(own: SweepActivityDeps): SweepActivities {
   return {
     beginSweep: ({ scope, sweep, tables, stores, askedBy }) =>
       short(own, scope, () => {
-        const workflow = Context.current().info.workflowExecution?.workflowId ?? '';
-        return beginSweep(deps, { sweep, scope: { tables, stores }, askedBy, workflow }, Date.now());
+        const { workflowId = '', runId = '' } = Context.current().info.workflowExecution ?? {};
+        const carrier = { workflow: workflowId, run: runId };
+        return beginSweep(deps, { sweep, scope: { tables, stores }, askedBy, carrier }, Date.now());
       }),
     sweepRows: ({ scope, ...chunk }) => long(own, scope, (run) => sweepRows(deps, chunk, run)),
     sweepEntries: ({ scope, ...chunk }) => long(own, scope, (run) => sweepEntries(deps, chunk, run)),

@@ -16,6 +16,8 @@ export interface LogEvent {
   /** Milliseconds since 1970. */
   readonly at: number;
   readonly definition: DefinitionHash;
+  /** Of the log: seqs tell an order within one alone. */
+  readonly incarnation: string;
   /** Row JSON; null for a delete. A copy: the record's buffer is shared. */
   readonly after: Buffer | null;
 }
@@ -95,11 +97,11 @@ function take(
   if (header === undefined || header.op === 't') return;
   const key = plain ?? wanted.get(recordKeyText(record.key, header).toString('latin1'));
   if (key === undefined) return;
-  const { op, seq, at, definition, afterStart, afterEnd } = header;
+  const { op, seq, at, definition, incarnation, afterStart, afterEnd } = header;
   const after =
     afterEnd === 0 || record.value === null ? null : Buffer.from(record.value.subarray(afterStart, afterEnd));
   const list = events.get(key) ?? [];
-  list.push({ partition, offset: record.offset, op, seq, at, definition, after });
+  list.push({ partition, offset: record.offset, op, seq, at, definition, incarnation, after });
   if (list.length > mostEvents) list.shift();
   events.set(key, list);
 }

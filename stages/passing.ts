@@ -3,13 +3,14 @@
  * for every position. Nothing is ever concluded from time: who waits, waits until it is so, or until the sweep is told
  * that it cannot be.
  */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LockstepError } from '../core/errors.js';
 import { hasPassed, type OffsetVector } from '../core/position.js';
 import type { Store, StoreName } from '../core/store.js';
 import type { Queries } from '../stores/mysql/connection.js';
-import { readMarkers, readWaitingMarkers } from '../stores/mysql/markers.js';
-import { positionsIn, writeMarker } from './wait.js';
+import { insertMarker, readMarkers, readWaitingMarkers } from '../stores/mysql/markers.js';
+import { positionsIn } from './wait.js';
 
 export interface PassingDeps {
   readonly queries: Queries;
@@ -23,9 +24,21 @@ export interface PassingDeps {
   readonly reconsider: () => Promise<void>;
 }
 
+export interface Marked {
+  /** Ends of the log; what committed before the marker lies before them. */
+  readonly ends: OffsetVector;
+  /** Its own. A change of the same incarnation with a larger seq was made after the marker was asked for. */
+  readonly seq: number;
+}
+
+interface Written {
+  readonly id: string;
+  readonly seq: number;
+}
+
 interface Waiter {
-  /** True once it has what it waits for; asked with the marker's id. */
-  readonly look: (round: Round, marker: string) => boolean;
+  /** True once it has what it waits for; asked with the marker, where it waits for one. */
+  readonly look: (round: Round, marker: Written | null) => boolean;
   readonly fail: (error: unknown) => void;
 }
 
@@ -47,10 +60,11 @@ export class Stopped extends Error {
 
 export class Passing {
   readonly #deps: PassingDeps;
-  readonly #markers = new Map<string, Waiter>();
+  readonly #markers = new Map<Written, Waiter>();
   readonly #passes = new Map<Waiter, StoreName>();
   readonly #awaySince = new Map<StoreName, number>();
   #running = false;
+  #closed = false;
   #searchAt = 0;
 
   constructor(deps: PassingDeps) {
@@ -58,20 +72,35 @@ export class Passing {
   }
 
   /** Writes a marker and returns what it resolved to. */
-  async resolved(): Promise<OffsetVector> {
-    const id = await writeMarker(this.#deps);
+  async marked(): Promise<Marked> {
+    const written = await this.#write();
     return new Promise((resolve, reject) => {
-      this.#markers.set(id, {
+      this.#markers.set(written, {
         look: ({ vectors }, marker) => {
-          const vector = vectors.get(marker);
-          if (vector === undefined) return false;
-          resolve(vector);
+          const ends = marker === null ? undefined : vectors.get(marker.id);
+          if (marker === null || ends === undefined) return false;
+          resolve({ ends, seq: marker.seq });
           return true;
         },
         fail: reject,
       });
       this.#run();
     });
+  }
+
+  async resolved(): Promise<OffsetVector> {
+    return (await this.marked()).ends;
+  }
+
+  /** Nobody waits any more. */
+  close(): void {
+    this.#closed = true;
+    this.#failAll(new Stopped('the sweep has ended'));
+  }
+
+  async #write(): Promise<Written> {
+    const id = randomUUID();
+    return { id, seq: await insertMarker(this.#deps.queries, this.#deps.stateDatabase, id) };
   }
 
   async passed(store: StoreName, vector: OffsetVector): Promise<void> {
@@ -92,6 +121,7 @@ export class Passing {
   }
 
   #run(): void {
+    if (this.#closed) this.#failAll(new Stopped('the sweep has ended'));
     if (this.#running) return;
     this.#running = true;
     const again = (): void => {
@@ -132,7 +162,11 @@ export class Passing {
     const { queries, stateDatabase, stores, shards } = this.#deps;
     const wanted = new Set(this.#passes.values());
     const [vectors, read] = await Promise.all([
-      readMarkers(queries, stateDatabase, [...this.#markers.keys()]),
+      readMarkers(
+        queries,
+        stateDatabase,
+        [...this.#markers.keys()].map(({ id }) => id),
+      ),
       Promise.all(
         stores
           .filter(({ name }) => wanted.has(name))
@@ -166,21 +200,22 @@ export class Passing {
     if (this.#markers.size === 0 || Date.now() < this.#searchAt) return;
     this.#searchAt = Date.now() + searchEveryMs;
     const { queries, stateDatabase } = this.#deps;
-    const ids = [...this.#markers.keys()];
+    const markers = [...this.#markers.keys()];
+    const ids = markers.map(({ id }) => id);
     const waiting = await readWaitingMarkers(queries, stateDatabase, ids);
     const answered = await readMarkers(queries, stateDatabase, ids);
-    for (const id of ids) {
-      const waiter = this.#markers.get(id);
-      if (waiter === undefined || waiting.has(id) || answered.has(id)) continue;
-      this.#markers.set(await writeMarker(this.#deps), waiter);
-      this.#markers.delete(id);
+    for (const marker of markers) {
+      const waiter = this.#markers.get(marker);
+      if (waiter === undefined || waiting.has(marker.id) || answered.has(marker.id)) continue;
+      this.#markers.set(await this.#write(), waiter);
+      this.#markers.delete(marker);
     }
   }
 
   #tell(round: Round): boolean {
     let moved = false;
-    for (const [id, waiter] of this.#markers) if (waiter.look(round, id)) moved = this.#markers.delete(id);
-    for (const waiter of this.#passes.keys()) if (waiter.look(round, '')) moved = this.#passes.delete(waiter);
+    for (const [marker, waiter] of this.#markers) if (waiter.look(round, marker)) moved = this.#markers.delete(marker);
+    for (const waiter of this.#passes.keys()) if (waiter.look(round, null)) moved = this.#passes.delete(waiter);
     return moved;
   }
 }

@@ -1,15 +1,19 @@
 /**
  * Settles whether keys that look different drift, in generations, while the table and the stores go on changing.
  *
- * A generation: V0, ends of the log known before anything is read. The row is read: R. A marker is written behind that and
+ * A generation: V0, ends of the log known before anything is read. The row is read: R. A marker is written behind that, M, and
  * resolved: V1. The store is read once it has passed V1, content and position at one moment: C at P. The key's last event
  * in [V0, P), if there is one: E.
  *
  * - C is what R asks for: the key was right when R was read.
  * - No E: the row did not change from before R was read until P, so C should be what R asks for. It is not: suspect.
  * - C is not what E left: the store is not what the log says at its own position: suspect.
- * - C is what E left, and E lies at or behind V1: it was committed after R was read, and the key was right then.
- * - C is what E left, and E lies before V1: it may be older than R or newer. The next generation tells.
+ * - C is what E left, and E lies at or behind V1, or its seq is larger than M's: it was committed after R was read, and the
+ *   key was right then.
+ * - C is what E left, and E is older than M: it may be older than R or newer. The next generation tells.
+ *
+ * E is newer than R and older than M only when it was made in the moment between the two statements: the slower capture, the
+ * log and the stores are, the surer a key that goes on changing has a newer event. So hot keys are settled, not waited out.
  *
  * A key that is suspect in two generations running drifts. The second one spares whatever was parked and freed, or copied,
  * between two of our looks.
@@ -22,7 +26,9 @@ import { partitionName, type OffsetVector, type PartitionName } from '../core/po
 import type { Content, RowVerdict, Store, StoreName } from '../core/store.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readRowsAt } from '../stores/mysql/readRows.js';
+import { readMeta, type Meta } from '../stores/mysql/state.js';
 import { scanLog, type LogEvent, type Scan, type Span } from './logScan.js';
+import type { Marked } from './passing.js';
 import { ownPart, type SweepContext, type SweptTable } from './sweepContext.js';
 
 /** A key and store that drift, with everything that was read of it last. */
@@ -103,8 +109,8 @@ class Settling {
     const { context, definition } = { context: this.#context, definition: this.#table.definition };
     const keys = [...new Set([...this.#open.values()].flatMap((open) => [...open.keys()]))];
     const rows = await this.#rowsOf(definition, keys);
-    const after = await context.passing.resolved();
-    const own = ownPart(after, this.#table.topic);
+    const marked = await context.passing.marked();
+    const own = ownPart(marked.ends, this.#table.topic);
     const looks = await Promise.all(
       context.stores
         .filter(({ name }) => this.#open.has(name))
@@ -116,13 +122,23 @@ class Settling {
     const different = looks.flat().filter((look) => look !== null);
     const { events, cutOff } = await this.#scan(different, before);
     const definitions = await this.#definitionsOf([...events.values()].flat());
+    const { incarnation } = different.length === 0 ? { incarnation: null } : await this.#meta();
     for (const look of different) {
       // The log was cut or replaced under us: what it held cannot be told, so nothing is told.
       if (cutOff.has(look.partition)) this.#open.get(look.store)?.set(look.key, false);
-      else this.#decide(look, events.get(look.key) ?? [], after, definitions);
+      else this.#decide(look, events.get(look.key) ?? [], { ...marked, incarnation }, definitions);
     }
     for (const [store, open] of this.#open) if (open.size === 0) this.#open.delete(store);
-    return after;
+    return marked.ends;
+  }
+
+  /**
+   * Read behind the resolved marker: whoever answered it, or somebody later, wrote it. A failover in between has minted
+   * another one, and what the seqs of the lost server say counts for nothing.
+   */
+  async #meta(): Promise<Pick<Meta, 'incarnation'>> {
+    const { mysql, stateDatabase } = this.#context;
+    return (await readMeta(mysql, stateDatabase)) ?? { incarnation: null };
   }
 
   /** A table that was dropped has none; whoever concludes from that asks first whether it was. */
@@ -191,7 +207,7 @@ class Settling {
   #decide(
     look: Suspicion,
     events: readonly LogEvent[],
-    after: OffsetVector,
+    marker: Marked & Pick<Meta, 'incarnation'>,
     definitions: ReadonlyMap<DefinitionHash, Definition>,
   ): void {
     const open = this.#open.get(look.store);
@@ -199,7 +215,7 @@ class Settling {
     const store = this.#context.stores.find(({ name }) => name === look.store);
     if (open === undefined || store === undefined) return;
     if (event !== undefined && isWhatItLeft(store, this.#table, look, event, definitions)) {
-      if (event.offset >= (after.get(look.partition) ?? 0)) open.delete(look.key);
+      if (isBehind(event, look.partition, marker)) open.delete(look.key);
       else open.set(look.key, false);
       return;
     }
@@ -210,6 +226,16 @@ class Settling {
     open.delete(look.key);
     this.#drift.push(look);
   }
+}
+
+/** Whether an event was surely made after its key's row was read. */
+function isBehind(
+  event: LogEvent,
+  partition: PartitionName,
+  { ends, seq, incarnation }: Marked & Pick<Meta, 'incarnation'>,
+): boolean {
+  if (event.offset >= (ends.get(partition) ?? 0)) return true;
+  return event.incarnation === incarnation && event.seq > seq;
 }
 
 /** Whether a store's content of a key is what an event left there. */

@@ -31,6 +31,7 @@ import {
   readCarried,
   readSweep,
   type CarriedSweep,
+  type Carrier,
 } from '../stores/mysql/sweeps.js';
 import { recordSwept } from '../stores/mysql/swept.js';
 import { errorNumber } from '../stores/mysql/failure.js';
@@ -42,8 +43,8 @@ export interface SweepAsked {
   readonly sweep: string;
   readonly scope: SweepScope;
   readonly askedBy: AskedBy;
-  /** The id of whoever carries it. */
-  readonly workflow: string;
+  /** Whoever carries it. */
+  readonly carrier: Carrier;
 }
 
 export interface SweepBegun {
@@ -95,7 +96,7 @@ export async function beginSweep(deps: SweepDeps, asked: SweepAsked, now: number
     });
   }
   await mysql.transaction((queries) => insertSweep(queries, stateDatabase, { ...asked, id: sweep }, rows));
-  await carrySweep(mysql, stateDatabase, sweep, asked.workflow);
+  await carrySweep(mysql, stateDatabase, sweep, asked.carrier);
   const tables = (await readSweepTables(mysql, stateDatabase, sweep)).filter(({ state }) => state === 'due');
   const begun: SweepBegun['tables'][number][] = [];
   for (const { name, rowsEstimated, chunks, cutAll } of tables.toSorted((a, b) => a.rowsEstimated - b.rowsEstimated)) {

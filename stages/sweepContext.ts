@@ -41,6 +41,8 @@ export interface SweepContext {
   /** Those in scope. */
   readonly stores: readonly Store[];
   readonly passing: Passing;
+  /** Tables as they were when they were opened: who waits asks now and then whether they still are. */
+  readonly opened: Map<string, SweptTable>;
   readonly pace: Pace;
   readonly signal: AbortSignal;
   readonly beat: () => void;
@@ -88,11 +90,17 @@ export async function withSweep<T>(
   const { stateDatabase } = config.mysql;
   const inScope = deps.stores.filter(({ name }) => stores.includes(name));
   let reader: Reader | null = null;
+  const opened = new Map<string, SweptTable>();
   const definitions = new Map<DefinitionHash, Promise<Definition | null>>();
   const reconsider = async (): Promise<void> => {
     const { running, paused, pausedTables } = await deps.circumstances();
     if (!running) throw new LockstepError('LS-SWEEP-STOPPED', `pipeline ${config.pipeline} does not run any more`);
     if (paused || pausedTables.some((name) => names.has(name))) throw new TableAside('paused');
+    // A topic that was made anew begins at 0: where the old one was is never reached.
+    for (const table of opened.values()) {
+      const reason = names.has(table.name) ? await whyAside({ config, mysql, stateDatabase }, table) : null;
+      if (reason !== null) throw new TableAside(reason);
+    }
   };
   const { shards } = config.apply;
   const passing = new Passing({ queries: mysql, stateDatabase, stores: inScope, shards, signal, beat, reconsider });
@@ -103,6 +111,7 @@ export async function withSweep<T>(
       stateDatabase,
       stores: inScope,
       passing,
+      opened,
       pace,
       signal,
       beat,
@@ -114,6 +123,7 @@ export async function withSweep<T>(
       },
     });
   } finally {
+    passing.close();
     // Assigned in a closure, which the compiler does not follow.
     await (reader as Reader | null)?.close();
   }
@@ -149,7 +159,7 @@ export async function openTable(
   if (definition === null) throw new LockstepError('LS-INTERNAL', `the definition of ${known.name} is not recorded`);
   const topic = tableTopic(config.kafka.topicPrefix, definition.database, definition.table);
   const ends = await context.reader().endOffsets([topic]);
-  return {
+  const table = {
     name: known.name,
     tableId: known.id,
     definition,
@@ -159,6 +169,8 @@ export async function openTable(
     partitions: ends.size === 0 ? config.kafka.partitions : ends.size,
     copyRun: (await readCopy(mysql, stateDatabase, known.id))?.run ?? null,
   };
+  context.opened.set(known.name, table);
+  return table;
 }
 
 /**

@@ -17,7 +17,7 @@ import { readRows, type RowsRead } from '../stores/mysql/readRows.js';
 import { readKnownTables } from '../stores/mysql/state.js';
 import { cutChunk, finishChunk, readChunk } from '../stores/mysql/sweepChunks.js';
 import { recordSweepDrift } from '../stores/mysql/sweepDrift.js';
-import { beginTable, lockSweepTable } from '../stores/mysql/sweepTables.js';
+import { beginTable, lockSweepTable, readSweepTables } from '../stores/mysql/sweepTables.js';
 import { withCauses } from './driftEvidence.js';
 import { parkedAmong } from './parkedAmong.js';
 import { Stopped } from './passing.js';
@@ -77,6 +77,8 @@ async function sweepChunk(context: SweepContext, chunk: RowsChunk): Promise<Chun
   const cut = await claim(context, table, chunk);
   if (cut === null) return { kind: 'none' };
   if (cut.counts !== null) return { kind: 'swept', counts: cut.counts, drift: 0, last: cut.upTo === null };
+  // What had gone wrong before the table was begun shows only in a store that has come so far.
+  await Promise.all(context.stores.map(({ name }) => context.passing.passed(name, cut.begun)));
   const { counts, suspects, extra, between } = await compareRows(context, table, cut);
   const misfits = await suspectExtra(context, table, extra, suspects);
   const settled = await settle(context, table, suspects);
@@ -117,6 +119,8 @@ interface Cut {
   readonly upTo: Boundary | null;
   /** Not null: it is finished. */
   readonly counts: ChunkCounts | null;
+  /** The marker that the whole table is read behind. */
+  readonly begun: OffsetVector;
 }
 
 /** The range of the chunk, cut when it is asked for first. Null: the table ends before it. */
@@ -126,14 +130,21 @@ async function claim(
   { sweep, table: name, number }: RowsChunk,
 ): Promise<Cut | null> {
   const { mysql, stateDatabase, passing } = context;
-  if (number === 0) await beginTable(mysql, stateDatabase, sweep, name, ownPart(await passing.resolved(), table.topic));
+  const known = (await readSweepTables(mysql, stateDatabase, sweep)).find((one) => one.name === name);
+  if (known?.marker === null)
+    await beginTable(mysql, stateDatabase, sweep, name, ownPart(await passing.resolved(), table.topic));
   return mysql.transaction(async (queries) => {
     for (;;) {
       const state = await lockSweepTable(queries, stateDatabase, sweep, name);
       if (state === null) throw new TableAside('dropped');
-      if (state.definition !== table.hash || state.copyRun !== table.copyRun) throw new TableAside('changed');
+      // Without a marker it was begun anew since.
+      if (state.definition !== table.hash || state.copyRun !== table.copyRun || state.marker === null)
+        throw new TableAside('changed');
       const chunk = await readChunk(queries, stateDatabase, sweep, { name, pass: 'rows', number });
-      if (chunk !== null) return { after: asBoundary(chunk.after), upTo: asBoundary(chunk.upTo), counts: chunk.counts };
+      if (chunk !== null) {
+        const { after, upTo, counts } = chunk;
+        return { after: asBoundary(after), upTo: asBoundary(upTo), counts, begun: state.marker };
+      }
       if (state.cutAll) return null;
       const end = await chunkEnd(queries, table.definition, state.next, chunkRows(context.config.validate));
       // The last one has no end: what is inserted behind it while it is read belongs to it.
@@ -179,8 +190,8 @@ async function compareRows(context: SweepContext, table: SweptTable, cut: Cut): 
   const size = new ReadSize(table.definition);
   const working = new Set<Promise<void>>();
   const begin = (work: Promise<void>): void => {
-    const noted = work.finally(() => void working.delete(noted));
-    // A failure is met where it is awaited.
+    // What has failed stays, and is met where it is awaited.
+    const noted = work.then(() => void working.delete(noted));
     noted.catch(() => undefined);
     working.add(noted);
   };
@@ -205,8 +216,9 @@ async function compareRows(context: SweepContext, table: SweptTable, cut: Cut): 
 }
 
 /**
- * What equals its row was right when the row was read, wherever the store stands. What does not may be on its way: a marker
- * is written behind the read, and the store looked at again once it has passed it.
+ * What equals its row was right when the row was read: the store had come to where the table was begun, and whatever it still
+ * lacked then was made later. What does not may be on its way: a marker is written behind the read, and the store looked at
+ * again once it has passed it.
  */
 async function compareBatch(
   { stores, passing }: SweepContext,

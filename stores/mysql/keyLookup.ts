@@ -137,7 +137,8 @@ export async function lookUpKeys(queries: Queries, definition: Definition, keys:
 
 /**
  * Whether each of these whole numbers has a row, told by counting: one row comes back instead of a thousand. Only texts as
- * MySQL prints them count, so different ones are different rows. False: not all of them, or it cannot be told so.
+ * MySQL prints them count, so different ones are different rows, and only numbers that it compares as what they are: beside
+ * one of 66 digits it compares the whole list as DOUBLE, where neighbours are one. False: not all, or it cannot be told so.
  */
 async function haveRows(queries: Queries, definition: Definition, keys: readonly string[]): Promise<boolean> {
   const column = wholeNumberKey(definition);
@@ -146,7 +147,7 @@ async function haveRows(queries: Queries, definition: Definition, keys: readonly
   const numbers = new Set<string>();
   for (const key of keys) {
     const number = key.slice(head.length, -1);
-    if (!key.startsWith(head) || !key.endsWith('}') || !/^(?:0|-?[1-9]\d*)$/.test(number)) return false;
+    if (!key.startsWith(head) || !key.endsWith('}') || !/^(?:0|-?[1-9]\d{0,17})$/.test(number)) return false;
     numbers.add(number);
   }
   if (numbers.size === 0) return true;

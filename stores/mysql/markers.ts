@@ -8,13 +8,14 @@ import type { Queries } from './connection.js';
 import { quoteTable } from './quote.js';
 import { decodeVector, encodeVector } from './vector.js';
 
-/** id: a fresh UUID. Commits with the transaction of `queries`, if there is one. */
-export async function insertMarker(queries: Queries, stateDatabase: string, id: string): Promise<void> {
-  await queries.run(
+/** id: a fresh UUID. Commits with the transaction of `queries`, if there is one. Returns its seq. */
+export async function insertMarker(queries: Queries, stateDatabase: string, id: string): Promise<number> {
+  const { insertId } = await queries.run(
     `INSERT INTO ${quoteTable(stateDatabase, 'change_log')} (identity, table_id, op, \`key\`, definition)
      VALUES (RANDOM_BYTES(8), 0, 'm', ?, ?)`,
     [id, Buffer.alloc(16)],
   );
+  return insertId;
 }
 
 /** The first answer stands: a marker that is resolved again after a crash keeps what waiters may have read. */

@@ -53,38 +53,44 @@ export async function readSweep(queries: Queries, stateDatabase: string, id: str
   return rows[0] === undefined ? null : asSweep(rows[0]);
 }
 
+/** A run of a workflow: the next one of the same id is somebody else. */
+export interface Carrier {
+  readonly workflow: string;
+  readonly run: string;
+}
+
 /** A workflow carries it from now on. One that is done stays so. */
-export async function carrySweep(queries: Queries, stateDatabase: string, id: string, workflow: string): Promise<void> {
+export async function carrySweep(queries: Queries, stateDatabase: string, id: string, by: Carrier): Promise<void> {
   await queries.run(
-    `UPDATE ${quoteTable(stateDatabase, 'sweeps')} SET state = 'running', finished_at = NULL, workflow = ?
+    `UPDATE ${quoteTable(stateDatabase, 'sweeps')} SET state = 'running', finished_at = NULL, workflow = ?, run = ?
       WHERE id = ? AND state <> 'done'`,
-    [workflow, id],
+    [by.workflow, by.run, id],
   );
 }
 
-export interface CarriedSweep {
+export interface CarriedSweep extends Carrier {
   readonly id: string;
-  readonly workflow: string;
 }
 
 /** Sweeps that have told of no end, and who carries them. */
 export async function readCarried(queries: Queries, stateDatabase: string): Promise<readonly CarriedSweep[]> {
   const rows = await queries.rows(
-    `SELECT id, workflow FROM ${quoteTable(stateDatabase, 'sweeps')} WHERE state = 'running' AND workflow IS NOT NULL`,
+    `SELECT id, workflow, run FROM ${quoteTable(stateDatabase, 'sweeps')}
+      WHERE state = 'running' AND workflow IS NOT NULL AND run IS NOT NULL`,
   );
-  return rows.map((row) => ({ id: asText(row[0]), workflow: asText(row[1]) }));
+  return rows.map((row) => ({ id: asText(row[0]), workflow: asText(row[1]), run: asText(row[2]) }));
 }
 
 /** Nobody carries it any more. Not when somebody has taken it up since it was read, or it has ended by itself. */
 export async function endCarried(
   queries: Queries,
   stateDatabase: string,
-  { id, workflow }: CarriedSweep,
+  { id, workflow, run }: CarriedSweep,
 ): Promise<void> {
   await queries.run(
     `UPDATE ${quoteTable(stateDatabase, 'sweeps')} SET state = 'ended', finished_at = CURRENT_TIMESTAMP(6)
-      WHERE id = ? AND state = 'running' AND workflow = ?`,
-    [id, workflow],
+      WHERE id = ? AND state = 'running' AND workflow = ? AND run = ?`,
+    [id, workflow, run],
   );
 }
 

@@ -33,7 +33,7 @@ let mongo: MongoClient;
 let db: Db;
 let random: Random;
 let stop = new AbortController();
-let writing: Promise<unknown> = Promise.resolve();
+let writing: Promise<readonly PromiseSettledResult<void>[]> = Promise.resolve([]);
 
 beforeAll(async () => {
   console.log(`seed ${seed}`);
@@ -78,13 +78,15 @@ beforeAll(async () => {
 }, 180_000);
 
 afterAll(async () => {
-  stop.abort();
-  await writing;
-  redis.disconnect();
-  await mongo.close();
-  await pipeline.remove();
-  await down({ root: folder, wipe: true });
-  await rm(folder, { recursive: true, force: true });
+  try {
+    await rest();
+  } finally {
+    redis.disconnect();
+    await mongo.close();
+    await pipeline.remove();
+    await down({ root: folder, wipe: true });
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 async function fill(table: string, count: number, row: (i: number) => string): Promise<void> {
@@ -96,15 +98,19 @@ async function fill(table: string, count: number, row: (i: number) => string): P
   }
 }
 
-/** Until `stop`. */
-function write(): void {
+/** Until `rest`. What wrote for a test that has failed ends first: nobody else would stop it. */
+async function write(): Promise<void> {
+  await rest();
   stop = new AbortController();
-  writing = Promise.all([bustle(1), bustle(2), heat(), heat()]);
+  writing = Promise.allSettled([bustle(1), bustle(2), heat(), heat()]);
 }
 
+/** When the last of them has ended; throws what one of them met. */
 async function rest(): Promise<void> {
   stop.abort();
-  await writing;
+  const ended = await writing;
+  writing = Promise.resolve([]);
+  for (const one of ended) if (one.status === 'rejected') throw one.reason;
 }
 
 /** A few rows, each changed hundreds of times a second. */
@@ -294,7 +300,7 @@ async function differences(): Promise<string[]> {
 }
 
 test('under constant writes, hot keys, copies and DDL nothing is reported', async () => {
-  write();
+  await write();
   for (let round = 0; round < rounds; round++) {
     const asides: Promise<unknown>[] = [];
     if (round === 1) asides.push(pipeline.run('resync', 'hot'));
@@ -358,7 +364,7 @@ test('with repair, rebuild, verify and witness on, all of it heals by itself', a
   await pipeline.run('wait');
   await pipeline.run('schedule', 'apply');
   try {
-    write();
+    await write();
     const injected = await injectAll({ from: 201, to: 350 });
     expect(injected.length).toBeGreaterThan(1_000);
     await redis.flushall();

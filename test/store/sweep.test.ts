@@ -3,21 +3,25 @@
  * find counts for both, what is wrong again is repaired again, and what is old is forgotten.
  */
 import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { Store } from '../../core/store.js';
 import type { AskedBy, SweepScope } from '../../core/sweep.js';
 import { Pace } from '../../stages/pace.js';
 import { Passing } from '../../stages/passing.js';
-import { beginSweep, finishSweep, takeAgain } from '../../stages/sweep.js';
+import { beginSweep, endUncarried, finishSweep, takeAgain } from '../../stages/sweep.js';
 import type { SweepDeps } from '../../stages/sweepContext.js';
 import { sweepEntries } from '../../stages/sweepEntries.js';
 import { recheckSweep, repairSweep } from '../../stages/sweepRepair.js';
 import { sweepReport } from '../../stages/sweepReport.js';
 import { sweepRows } from '../../stages/sweepRows.js';
 import { openReader } from '../../stores/kafka/reader.js';
+import { lookUpKeys } from '../../stores/mysql/keyLookup.js';
 import { forgetOldResults } from '../../stores/mysql/oldResults.js';
+import { carrySweep } from '../../stores/mysql/sweeps.js';
 import { createLineRig, type LineRig } from '../support/lineRig.js';
 import { until } from '../support/processes.js';
+import { column, definition } from '../support/storeRig.js';
 
 const stack = inject('stack');
 const run = { signal: new AbortController().signal, beat: () => undefined };
@@ -54,7 +58,11 @@ const items: SweepScope = { tables: ['items'], stores: ['mongo', 'redis'] };
 
 async function begin(scope: SweepScope = items, askedBy: AskedBy = 'schedule'): Promise<string> {
   const id = randomUUID();
-  const { sweep } = await beginSweep(deps, { sweep: id, scope, askedBy, workflow: `sweep-${id}` }, Date.now());
+  const { sweep } = await beginSweep(
+    deps,
+    { sweep: id, scope, askedBy, carrier: { workflow: `sweep-${id}`, run: id } },
+    Date.now(),
+  );
   return sweep;
 }
 
@@ -247,6 +255,132 @@ test('a marker that is lost with the change log is written again', async () => {
   expect(await markers()).not.toEqual(first);
   line.run();
   expect((await resolved).size).toBeGreaterThan(0);
+});
+
+/** Stores of which one look at a range fails. */
+function withFailing(isFailing: (store: Store) => boolean): SweepDeps {
+  const stores = line.stores.map(
+    (store): Store =>
+      new Proxy(store, {
+        get(target, name) {
+          const found: unknown = Reflect.get(target, name, target);
+          if (typeof found !== 'function') return found;
+          if (name !== 'compareRange') return found.bind(target) as unknown;
+          return async (...args: Parameters<Store['compareRange']>) => {
+            if (isFailing(target)) throw new Error('this look failed');
+            return await target.compareRange(...args);
+          };
+        },
+      }),
+  );
+  return { ...deps, stores };
+}
+
+test('a batch that fails while the next one waits for its turn fails the chunk', async () => {
+  const { mysql } = line.rig;
+  await mysql.run(
+    `INSERT INTO \`${line.database}\`.other (id) VALUES ${Array.from({ length: 120 }, (_, i) => `(${i})`).join()}`,
+  );
+  await line.wait();
+  let looks = 0;
+  const failing = withFailing(({ name }) => name === 'mongo' && ++looks === 2);
+  // Turns of 50 rows, each a twentieth of a second behind the one before.
+  const pace = new Pace({ ...line.config.validate, rowsPerSecond: 1_000, rowsPerSecondBusy: 1_000 });
+  const sweep = await begin({ tables: ['other'], stores: ['mongo'] });
+  const chunk = { sweep, stores: ['mongo'], table: 'other', number: 0 } as const;
+  await expect(sweepRows({ ...failing, pace }, chunk, run)).rejects.toThrow('this look failed');
+  expect(await stateOf('SELECT finished_at FROM {db}.sweep_chunks WHERE sweep = ?', [sweep])).toEqual([[null]]);
+  expect(await sweepRows(deps, chunk, run)).toMatchObject({ kind: 'swept', drift: 0, counts: { rows: 120 } });
+});
+
+test('what a store has yet to apply is waited for, though it equals the row by now', async () => {
+  const { mysql, stateDatabase } = line.rig;
+  await line.stop();
+  await mysql.run(`UPDATE \`${line.database}\`.items SET name = 'x' WHERE id = 2`);
+  await mysql.run(`UPDATE \`${line.database}\`.items SET name = 'b' WHERE id = 2`);
+  // The way back was missed: the stores hold the row as it is, and will be wrong.
+  await mysql.run(`DELETE FROM \`${stateDatabase}\`.change_log ORDER BY seq DESC LIMIT 1`);
+  const capture = line.rig.keepCapturing();
+  const sweep = await begin();
+  const sweeping = rowsOf(sweep);
+  await until('its table is begun', async () => {
+    const [row] = await stateOf('SELECT marker IS NOT NULL FROM {db}.sweep_tables WHERE sweep = ?', [sweep]);
+    return Number((row as unknown[])[0]) === 1;
+  });
+  await capture.stop();
+  expect(
+    await stateOf('SELECT number FROM {db}.sweep_chunks WHERE finished_at IS NOT NULL AND sweep = ?', [sweep]),
+  ).toEqual([]);
+  line.run();
+  expect(await sweeping).toMatchObject({ kind: 'swept', drift: 2 });
+  expect(await sweepReport(mysql, stateDatabase, sweep)).toMatchObject({
+    keys: [
+      { key: '{"id":2}', store: 'mongo', cause: 'missed-capture' },
+      { key: '{"id":2}', store: 'redis', cause: 'missed-capture' },
+    ],
+  });
+  expect(await mend(sweep)).toEqual({ kind: 'rechecked', healed: 2, left: 0 });
+});
+
+test('a key that changes behind every look, in the batch of its marker, is settled', async () => {
+  const { mysql } = line.rig;
+  let markers = 0;
+  const changing: SweepDeps['mysql'] = {
+    ...mysql,
+    run: (sql, values) => {
+      // The first one begins the table: what was edited stays until it is looked at.
+      if (!sql.includes("0, 'm'") || ++markers === 1) return mysql.run(sql, values);
+      return mysql.transaction(async (queries) => {
+        const done = await queries.run(sql, values);
+        await queries.run(`UPDATE \`${line.database}\`.items SET name = ? WHERE id = 1`, [`change ${markers}`]);
+        return done;
+      });
+    },
+  };
+  const sweep = await begin();
+  await edit(1);
+  expect(await rowsOf(sweep, { ...deps, mysql: changing })).toMatchObject({ kind: 'swept', drift: 0 });
+  expect(markers).toBeGreaterThan(2);
+  expect(markers).toBeLessThan(10);
+  await line.wait();
+  expect(await rowsOf(await begin())).toMatchObject({ kind: 'swept', drift: 0 });
+});
+
+test('only a sweep that nobody has taken up meanwhile is closed for the workflow that carried it', async () => {
+  const sweep = await begin();
+  const states = async (): Promise<readonly unknown[]> =>
+    await stateOf('SELECT state, run FROM {db}.sweeps WHERE id = ?', [sweep]);
+  const { mysql, stateDatabase } = line.rig;
+  const again = { workflow: `sweep-${sweep}`, run: 'the next' };
+  await endUncarried(deps, async (workflows) => {
+    expect(workflows).toContain(again.workflow);
+    await carrySweep(mysql, stateDatabase, sweep, again);
+    return new Set();
+  });
+  expect(await states()).toEqual([['running', 'the next']]);
+  await endUncarried(deps, (workflows) => Promise.resolve(new Set(workflows)));
+  expect(await states()).toEqual([['running', 'the next']]);
+  await endUncarried(deps, () => Promise.resolve(new Set()));
+  expect(await states()).toEqual([['ended', 'the next']]);
+});
+
+test('whole numbers without a row are told exactly, whatever stands beside them', async () => {
+  const { mysql } = line.rig;
+  const most = 2n ** 63n - 1n;
+  const rows = [-most - 1n, -most, -1n, 0n, 7n, 2n ** 53n + 1n, most - 1n, most].map(String);
+  await mysql.run(`CREATE TABLE \`${line.database}\`.numbers (id BIGINT PRIMARY KEY)`);
+  await mysql.run(`INSERT INTO \`${line.database}\`.numbers VALUES ${rows.map((id) => `(${id})`).join()}`);
+  const numbers = { ...definition([column('id', 'bigint')], ['id'], 'numbers'), database: line.database };
+  const strange = [most + 1n, -most - 2n, 2n ** 53n, 2n ** 64n, 10n ** 30n, 10n ** 66n, -(10n ** 90n)].map(String);
+  const keys = [...rows, ...strange, '6', '007', '-0'].map((id) => `{"id":${id}}`);
+  await fc.assert(
+    fc.asyncProperty(fc.subarray(keys, { minLength: 1 }), async (asked) => {
+      const { withoutRow, misfits } = await lookUpKeys(mysql, numbers, asked);
+      expect(misfits).toEqual([]);
+      expect(withoutRow).toEqual(asked.filter((key) => !rows.includes(key.slice('{"id":'.length, -1))));
+    }),
+    { numRuns: 200 },
+  );
 });
 
 test('results of long ago are forgotten a little at a time; what is open stays', async () => {
