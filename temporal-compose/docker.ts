@@ -6,7 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LockstepError } from '../core/errors.js';
 import { type CommandLine, lastLines, run } from './command.js';
-import { composeCommand, composeEnvironment, composeValues, projectName } from './compose.js';
+import { composeCommand, composeEnvironment, composeValues, describeTrouble, projectName } from './compose.js';
 import type { Place } from './place.js';
 import { exchangeTaken, type PortBook } from './ports.js';
 import { type Patience, NotReady, requireSupported, waitReady } from './ready.js';
@@ -200,9 +200,13 @@ export async function bringUpDocker(
     await bringUp(stack, names, started);
   } catch (error) {
     ending.abort(error);
+    const { shelf } = stack;
     if (started.size > 0) {
-      const calm = { ...stack, shelf: { ...stack.shelf, signal: new AbortController().signal } };
-      await callCompose(calm, 'stop', '--timeout', String(hastySeconds), ...started);
+      const calm = { ...stack, shelf: { ...shelf, signal: new AbortController().signal } };
+      await callCompose(calm, 'stop', '--timeout', String(hastySeconds), ...started).catch((trouble: unknown) => {
+        // Why it failed matters more than that it could not be tidied up: the next `up` or `down` sees what still runs.
+        shelf.progress.line('docker', `what was started could not be stopped: ${describeTrouble(trouble)}`);
+      });
     }
     throw error;
   }
