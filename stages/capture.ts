@@ -217,8 +217,9 @@ class RunningRelay {
     ends: ReadonlyMap<PartitionName, number>,
   ): Promise<boolean> {
     const { second } = this.#relay;
-    await resolveMarkers(second, this.#stateDatabase, plan.markers, ends);
+    // Whoever waits for a marker must not find a key parked that was freed before it.
     await freeKeys(second, this.#stateDatabase, freed);
+    await resolveMarkers(second, this.#stateDatabase, plan.markers, ends);
     return removeRows(second, this.#stateDatabase, plan.rows);
   }
 

@@ -108,8 +108,8 @@ async function takeOver(deps: CaptureDeps, onClose: (end: () => void) => void): 
   const state = beginning === null && last !== null ? last : fresh(config, beginning, log, serverUuid, nextSeq);
   if (state !== last && !(await publishState(producer, tables, topicPrefix, state))) return { kind: 'fenced' };
 
-  await resolveMarkers(session, stateDatabase, state.markers, log.ends);
   await freeKeys(session, stateDatabase, state.freed);
+  await resolveMarkers(session, stateDatabase, state.markers, log.ends);
   const named = await stillThere(session, stateDatabase, state.rows);
   const undeleted = (await removeRows(session, stateDatabase, named)) ? [] : named;
   const outcome = await accept(mysql, state, meta);

@@ -38,12 +38,16 @@ export async function parkKeys(
   );
 }
 
+const freedAtOnce = 500;
+
 /** Only what was parked at or before the change that freed the key. */
 export async function freeKeys(queries: Queries, stateDatabase: string, keys: readonly FreedKey[]): Promise<void> {
-  for (const { tableId, keyHash: hash, seq } of keys) {
+  for (let from = 0; from < keys.length; from += freedAtOnce) {
+    const some = keys.slice(from, from + freedAtOnce);
+    const conditions = some.map(() => '(table_id = ? AND key_hash = ? AND seq <= ?)').join(' OR ');
     await queries.run(
-      `DELETE FROM ${quoteTable(stateDatabase, 'parked')} WHERE table_id = ? AND key_hash = ? AND seq <= ?`,
-      [tableId, Buffer.from(hash, 'hex'), seq],
+      `DELETE FROM ${quoteTable(stateDatabase, 'parked')} WHERE ${conditions}`,
+      some.flatMap(({ tableId, keyHash: hash, seq }) => [tableId, Buffer.from(hash, 'hex'), seq]),
     );
   }
 }

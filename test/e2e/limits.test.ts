@@ -254,6 +254,12 @@ test('text that Unicode does not have is parked, from a copy, a trigger and in a
     keys: 0,
     redis: [last, fourth],
   });
+  const explained = await pipeline.cli('explain', 'keyed', '{"k":{"charset":"ucs2","hex":"D801"}}', '--json');
+  expect(JSON.parse(explained.stdout)).toMatchObject({
+    row: '{"k":{"charset":"ucs2","hex":"D801"},"n":2}',
+    parked: [{ where: 'capture', reason: expect.stringMatching(/^column k holds/) as string }],
+    stores: [{ content: null }, { content: null }],
+  });
   // A sweep knows them, and mends nothing.
   const swept = await pipeline.cli('validate', '--repair', '--json');
   expect([swept.code, (JSON.parse(swept.stdout) as { drift: number }).drift]).toEqual([0, 0]);

@@ -13,6 +13,8 @@ export interface RandomType {
   readonly inKey?: 'whole' | 'prefix';
   /** Another form that it may be given. */
   readonly form?: FormSettings;
+  /** Codes in hex that its character set leaves open, and that its literals hold now and then. */
+  readonly openCodes?: readonly string[];
 }
 
 type Maker = (random: Random) => RandomType;
@@ -153,13 +155,32 @@ const collations = [
   'ascii_bin',
 ];
 
+/** Of which Unicode has no character; in `cp932` also the second code of one, which a key cannot hold. */
+const openCodes: Readonly<Record<string, readonly string[]>> = {
+  ucs2: ['D80E', 'DC00'],
+  sjis: ['83F0', '8759', '815F'],
+  cp932: ['81AD', 'FA5B'],
+  gbk: ['A140', 'A66B'],
+  big5: ['A15A', 'C8E6'],
+  euckr: ['AAF7', 'C6A0'],
+};
+
+function openLiteral(r: Random, charset: string, codes: readonly string[]): string {
+  const letter = charset === 'ucs2' ? '0061' : '61';
+  return `_${charset} X'${r.pick(['', letter])}${r.pick(codes)}${r.pick(['', letter])}'`;
+}
+
 const characters: Maker = (random) => {
-  const collate = `COLLATE ${random.pick(collations)}`;
+  const collation = random.pick(collations);
+  const collate = `COLLATE ${collation}`;
+  const charset = collation.slice(0, collation.indexOf('_'));
+  const codes = openCodes[charset];
   const type = random.pick(['CHAR(8)', 'VARCHAR(8)', 'VARCHAR(30)', 'TINYTEXT', 'TEXT', 'MEDIUMTEXT', 'LONGTEXT']);
   return {
     ddl: `${type} ${collate}`,
     inKey: type.endsWith('TEXT') ? 'prefix' : 'whole',
-    literal: (r) => textLiteral(r),
+    ...(codes === undefined ? {} : { openCodes: codes }),
+    literal: (r) => (codes !== undefined && r.chance(0.1) ? openLiteral(r, charset, codes) : textLiteral(r)),
   };
 };
 

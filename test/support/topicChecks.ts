@@ -7,8 +7,20 @@ import type { SourceRow, SourceTable } from './source.js';
 import type { LedgerEntry } from './ledger.js';
 import type { TopicEvent } from './topics.js';
 
+/** A before-image that holds text that Unicode does not have is not told. */
+function isUntold({ op, envelope }: TopicEvent, untold: Untold): boolean {
+  return (op === 'u' || op === 'd') && envelope?.before === null && untold(String(envelope.source['table']));
+}
+
+/** Tables whose rows may hold such text. */
+type Untold = (table: string) => boolean;
+const never: Untold = () => false;
+
 /** Shape of every record, tombstones, ordinals without gaps, a key in one partition and in seq order. */
-export function shapeViolations(events: readonly TopicEvent[], { repairs = false } = {}): string[] {
+export function shapeViolations(
+  events: readonly TopicEvent[],
+  { repairs = false, untold = never }: { readonly repairs?: boolean; readonly untold?: Untold } = {},
+): string[] {
   const found: string[] = [];
   const ordinals = new Map<string, number>();
   const places = new Map<string, number>();
@@ -24,7 +36,8 @@ export function shapeViolations(events: readonly TopicEvent[], { repairs = false
     places.set(key, event.partition);
     if (event.seq < (lastSeq.get(key) ?? 0)) found.push(`${where}: seq ${event.seq} after ${lastSeq.get(key)}`);
     lastSeq.set(key, event.seq);
-    found.push(...envelopeViolations(event, repairs).map((text) => `${where}: ${text}`));
+    const hidden = isUntold(event, untold);
+    found.push(...envelopeViolations(event, { repairs, hidden }).map((text) => `${where}: ${text}`));
     const next = events[index + 1];
     if (event.op === 'd' && !(next?.op === 't' && next.key === event.key && next.partition === event.partition)) {
       found.push(`${where}: d without its tombstone`);
@@ -36,7 +49,10 @@ export function shapeViolations(events: readonly TopicEvent[], { repairs = false
 }
 
 /** `repairs`: the delete of a key that a copy finds in a store alone has no row to show as before. */
-function envelopeViolations(event: TopicEvent, repairs: boolean): string[] {
+function envelopeViolations(
+  event: TopicEvent,
+  { repairs, hidden }: { readonly repairs: boolean; readonly hidden: boolean },
+): string[] {
   const { envelope, op } = event;
   if (op === 't') return envelope === null ? [] : ['tombstone with a value'];
   if (envelope === null) return [`${op} without a value`];
@@ -44,8 +60,8 @@ function envelopeViolations(event: TopicEvent, repairs: boolean): string[] {
   const { before, after, source } = envelope;
   if (envelope.op !== op) found.push(`op ${envelope.op} under a header of ${op}`);
   if (op === 'c' && (before !== null || after === null)) found.push('c needs after alone');
-  if (op === 'u' && (before === null || after === null)) found.push('u needs before and after');
-  if (repairs && op === 'd' && before === null && after === null) return found;
+  if (op === 'u' && ((before === null && !hidden) || after === null)) found.push('u needs before and after');
+  if ((repairs || hidden) && op === 'd' && before === null && after === null) return found;
   if (op === 'd' && (before === null || after !== null)) found.push('d needs before alone');
   if (op === 'r' && after === null) found.push('r needs after');
   if (source['connector'] !== 'lockstep') found.push('source.connector');
@@ -100,15 +116,16 @@ export function ledgerViolations(events: readonly TopicEvent[], ledger: readonly
 }
 
 /** Each before-image is the after-image of the key's event before it: no change between them is missing or out of order. */
-export function chainViolations(events: readonly TopicEvent[]): string[] {
+export function chainViolations(events: readonly TopicEvent[], untold: Untold = never): string[] {
   const found: string[] = [];
   const state = new Map<string, string>();
-  for (const { topic, key, seq, op, envelope } of events) {
+  for (const event of events) {
+    const { topic, key, seq, op, envelope } = event;
     if (envelope === null) continue;
     const name = `${topic} ${key}`;
     const known = state.get(name);
     const before = JSON.stringify(envelope.before);
-    if (known !== undefined && (op === 'u' || op === 'd') && before !== known)
+    if (known !== undefined && (op === 'u' || op === 'd') && before !== known && !isUntold(event, untold))
       found.push(`${name} seq ${seq}: ${op} of another before-image`);
     if (known !== undefined && known !== 'null' && op === 'c') found.push(`${name} seq ${seq}: c of a row that exists`);
     if (known !== undefined && op === 'r' && JSON.stringify(envelope.after) !== known)
