@@ -5,8 +5,8 @@
  */
 import { problem, type Problem } from '../core/problem.js';
 import { changeLogBytes } from '../stores/mysql/backlog.js';
-import { patiently, readTriggers, triggerSession } from '../stores/mysql/triggerInstall.js';
-import { dropTrigger, isOurName, writesTo } from '../stores/mysql/triggers.js';
+import { readTriggers, removeTrigger, triggerSession } from '../stores/mysql/triggerInstall.js';
+import { isOurName, writesTo } from '../stores/mysql/triggers.js';
 import type { TablesDeps } from './tableSource.js';
 
 export type Fill = 'free' | 'over-half' | 'full';
@@ -34,7 +34,7 @@ export async function suspendAtLimit(deps: TablesDeps, beat: () => void = () => 
   try {
     for (const trigger of ours) {
       beat();
-      await patiently(mysql, session, dropTrigger(database, trigger.name), Date.now() + patienceMs);
+      await removeTrigger(mysql, session, trigger.name, Date.now() + patienceMs);
     }
   } finally {
     session.destroy();

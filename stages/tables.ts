@@ -18,15 +18,15 @@ import { addOldKey } from '../stores/mysql/oldKeys.js';
 import { recordTable, removeTable, useDefinition, type CapturedTable } from '../stores/mysql/state.js';
 import {
   applyDifference,
-  patiently,
   readTriggers,
+  removeTrigger,
   triggerSession,
   withExactBodies,
 } from '../stores/mysql/triggerInstall.js';
 import { compareTriggers, isSettled } from '../stores/mysql/triggerState.js';
 import { quoteTable } from '../stores/mysql/quote.js';
 import { takeTable, leaveTable } from '../stores/mysql/tableLock.js';
-import { dropTrigger, triggersOf, type TriggerScope } from '../stores/mysql/triggers.js';
+import { triggersOf, type TriggerScope } from '../stores/mysql/triggers.js';
 import type { TablePlan, TableWork } from './tablePlan.js';
 import { readSource, type TablesDeps } from './tableSource.js';
 
@@ -72,7 +72,7 @@ export async function settleTables(
     // First: a table that was swapped away still has the triggers whose names its successor needs.
     for (const trigger of plan.strayTriggers) {
       await attempt(trigger, async () => {
-        await patiently(deps.mysql, session, dropTrigger(deps.mysql.config.database, trigger), soon(deps));
+        await removeTrigger(deps.mysql, session, trigger, soon(deps));
         return true;
       });
     }

@@ -3,8 +3,8 @@ import { problemsAsError } from '../core/problem.js';
 import { hasMigrations } from '../stores/mysql/migrate.js';
 import { quoteName } from '../stores/mysql/quote.js';
 import { readMeta } from '../stores/mysql/state.js';
-import { patiently, readTriggers, triggerSession } from '../stores/mysql/triggerInstall.js';
-import { dropTrigger, isOurName, writesTo } from '../stores/mysql/triggers.js';
+import { readTriggers, removeTrigger, triggerSession } from '../stores/mysql/triggerInstall.js';
+import { isOurName, writesTo } from '../stores/mysql/triggers.js';
 import { metaProblems } from './install.js';
 import type { TablesDeps } from './tableSource.js';
 
@@ -30,7 +30,7 @@ export async function uninstall(deps: TablesDeps, beat: () => void = () => undef
     const ours = all.filter((trigger) => isOurName(trigger.name) && writesTo(trigger.body, stateDatabase));
     for (const trigger of ours) {
       beat();
-      await patiently(mysql, session, dropTrigger(database, trigger.name), Date.now() + patienceMs);
+      await removeTrigger(mysql, session, trigger.name, Date.now() + patienceMs);
     }
     // An installation that was interrupted before its claim is lockstep's all the same; anyone else's database is not.
     const stateDropped = meta !== null || (await hasMigrations(mysql, stateDatabase));

@@ -19,6 +19,28 @@ import type { InstalledTrigger, TriggerDifference } from './triggerState.js';
  */
 const patienceMs = 100;
 
+/**
+ * DROP TRIGGER holds the trigger's name while it waits for the table; ALTER TABLE takes the table first and the names of its
+ * triggers then, and MySQL takes one of the two as the victim of a deadlock (tried: mostly the ALTER). That can only be while
+ * it waits for writers to commit. So it waits as briefly as one short transaction takes, and tries at long intervals; longer
+ * only where it never gets through.
+ */
+const dropPatienceMs = 4;
+const shortDrops = 12;
+
+/** How long an attempt waits for the table, and how long it is until the next one. */
+interface Patience {
+  readonly waitMs: number;
+  readonly restMs: number;
+}
+
+const forCreate = (attempt: number): Patience => ({ waitMs: patienceMs, restMs: Math.min(2_000, 300 * 2 ** attempt) });
+
+const forDrop = (attempt: number): Patience => ({
+  waitMs: Math.min(patienceMs, dropPatienceMs * 2 ** Math.max(0, attempt - shortDrops)),
+  restMs: 300,
+});
+
 /** Every trigger of the database, or of one table, by table. */
 export async function readTriggers(
   queries: Queries,
@@ -112,29 +134,45 @@ export async function applyDifference(
   deadline: number,
 ): Promise<void> {
   const { database } = mysql.config;
-  const change = (sql: string): Promise<void> =>
-    patiently(mysql, session, sql, deadline).catch((error: unknown) => {
+  const create = (trigger: Trigger): Promise<void> =>
+    patiently(mysql, session, createTrigger(database, trigger), deadline, forCreate).catch((error: unknown) => {
       // Another process has just created it: the name vouches for the text.
       if (errorNumber(error) !== 1359) throw error;
     });
   for (const trigger of difference.altered) {
-    await change(dropTrigger(database, trigger.name));
-    await change(createTrigger(database, trigger));
+    await removeTrigger(mysql, session, trigger.name, deadline);
+    await create(trigger);
   }
-  for (const trigger of difference.missing) await change(createTrigger(database, trigger));
-  for (const name of difference.stray) await change(dropTrigger(database, name));
+  for (const trigger of difference.missing) await create(trigger);
+  for (const name of difference.stray) await removeTrigger(mysql, session, name, deadline);
+}
+
+/** Safe to repeat. The application's statements go first. */
+export async function removeTrigger(mysql: Mysql, session: Session, name: string, deadline: number): Promise<void> {
+  await patiently(mysql, session, dropTrigger(mysql.config.database, name), deadline, forDrop);
 }
 
 /** Runs one DDL statement, giving way to the application again and again until it gets through. */
-export async function patiently(mysql: Mysql, session: Session, sql: string, deadline: number): Promise<void> {
+async function patiently(
+  mysql: Mysql,
+  session: Session,
+  sql: string,
+  deadline: number,
+  patience: (attempt: number) => Patience,
+): Promise<void> {
   for (let attempt = 0; ; attempt++) {
+    const { waitMs, restMs } = patience(attempt);
     try {
-      await givingWay(mysql, session, patienceMs, () => session.run(sql));
+      await givingWay(mysql, session, waitMs, () => session.run(sql));
       return;
     } catch (error) {
-      const waited = error instanceof LockstepError && error.code === 'LS-MYSQL-LOCK-WAIT';
-      if (!waited || Date.now() > deadline) throw error;
+      if (!isPassing(error) || Date.now() > deadline) throw error;
     }
-    await sleep(Math.min(2_000, 300 * 2 ** attempt));
+    await sleep(restMs);
   }
+}
+
+function isPassing(error: unknown): boolean {
+  if (!(error instanceof LockstepError)) return false;
+  return error.code === 'LS-MYSQL-LOCK-WAIT' || error.code === 'LS-MYSQL-DEADLOCK';
 }
