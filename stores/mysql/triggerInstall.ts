@@ -5,11 +5,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LockstepError } from '../../core/errors.js';
-import { asText } from './cell.js';
+import { asText, asTextOrNull } from './cell.js';
 import type { Mysql, Queries, Session } from './connection.js';
 import { errorNumber } from './failure.js';
 import { givingWay } from './patience.js';
-import { quoteTable } from './quote.js';
+import { quoteName, quoteTable } from './quote.js';
 import { createTrigger, dropTrigger, type Trigger, type TriggerEvent } from './triggers.js';
 import type { InstalledTrigger, TriggerDifference } from './triggerState.js';
 
@@ -21,9 +21,9 @@ const patienceMs = 100;
 
 /**
  * DROP TRIGGER holds the trigger's name while it waits for the table; ALTER TABLE takes the table first and the names of its
- * triggers then, and MySQL takes one of the two as the victim of a deadlock (tried: mostly the ALTER). That can only be while
- * it waits for writers to commit. So it waits as briefly as one short transaction takes, and tries at long intervals; longer
- * only where it never gets through.
+ * triggers then, and MySQL takes one of the two as the victim of a deadlock (tried: mostly the ALTER). So it does not begin
+ * beside an ALTER, and where writers keep it waiting it waits as briefly as one short transaction takes, at long intervals;
+ * longer only where it never gets through.
  */
 const dropPatienceMs = 4;
 const shortDrops = 12;
@@ -149,8 +149,35 @@ export async function applyDifference(
 
 /** Safe to repeat. The application's statements go first. */
 export async function removeTrigger(mysql: Mysql, session: Session, name: string, deadline: number): Promise<void> {
-  await patiently(mysql, session, dropTrigger(mysql.config.database, name), deadline, forDrop);
+  const table = await tableOf(mysql, name);
+  if (table === null) return;
+  const refuseBesideAlter = async (): Promise<void> => {
+    if (await isBeingAltered(mysql, table))
+      throw new LockstepError('LS-MYSQL-LOCK-WAIT', `table ${table} is being altered`);
+  };
+  await patiently(mysql, session, dropTrigger(mysql.config.database, name), deadline, forDrop, refuseBesideAlter);
 }
+
+async function tableOf(mysql: Mysql, trigger: string): Promise<string | null> {
+  const [row] = await mysql.rows(
+    'SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? AND TRIGGER_NAME = ?',
+    [mysql.config.database, trigger],
+  );
+  return row === undefined ? null : asText(row[0]);
+}
+
+/** By what the sessions run. A statement that only looks like it costs an attempt. */
+async function isBeingAltered(mysql: Mysql, table: string): Promise<boolean> {
+  const names = [table, quoteName(table).slice(1, -1)];
+  return (await mysql.rows('SHOW FULL PROCESSLIST')).some((row) => {
+    const running = asTextOrNull(row[7] ?? null)?.slice(0, 4_096) ?? '';
+    return altering.test(running) && names.some((name) => running.includes(name));
+  });
+}
+
+/** Comments may stand before the statement. */
+const altering =
+  /^\s*(?:(?:\/\*(?:[^*]|\*(?!\/))*\*\/|(?:--|#)[^\n]*\n)\s*)*(?:alter|optimize|rename|truncate|(?:create|drop)(?:\s+\w+)?\s+index)\b/i;
 
 /** Runs one DDL statement, giving way to the application again and again until it gets through. */
 async function patiently(
@@ -159,10 +186,12 @@ async function patiently(
   sql: string,
   deadline: number,
   patience: (attempt: number) => Patience,
+  refuse: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     const { waitMs, restMs } = patience(attempt);
     try {
+      await refuse();
       await givingWay(mysql, session, waitMs, () => session.run(sql));
       return;
     } catch (error) {
