@@ -25,8 +25,7 @@ const patienceMs = 100;
  * beside an ALTER, and where writers keep it waiting it waits as briefly as one short transaction takes, at long intervals;
  * longer only where it never gets through.
  */
-const dropPatienceMs = 4;
-const shortDrops = 12;
+const dropPatienceMs = 5;
 
 /** How long an attempt waits for the table, and how long it is until the next one. */
 interface Patience {
@@ -37,8 +36,8 @@ interface Patience {
 const forCreate = (attempt: number): Patience => ({ waitMs: patienceMs, restMs: Math.min(2_000, 300 * 2 ** attempt) });
 
 const forDrop = (attempt: number): Patience => ({
-  waitMs: Math.min(patienceMs, dropPatienceMs * 2 ** Math.max(0, attempt - shortDrops)),
-  restMs: 300,
+  waitMs: Math.min(patienceMs, dropPatienceMs * 2 ** attempt),
+  restMs: 150,
 });
 
 /** Every trigger of the database, or of one table, by table. */
