@@ -22,8 +22,8 @@ const patienceMs = 100;
 /**
  * DROP TRIGGER holds the trigger's name while it waits for the table; ALTER TABLE takes the table first and the names of its
  * triggers then, and MySQL takes one of the two as the victim of a deadlock (tried: mostly the ALTER). So it does not begin
- * beside an ALTER, and where writers keep it waiting it waits as briefly as one short transaction takes, at long intervals;
- * longer only where it never gets through.
+ * beside an ALTER, and where writers keep it waiting it waits as briefly as one short transaction takes; twice as long each
+ * time that this was too short.
  */
 const dropPatienceMs = 5;
 
@@ -149,14 +149,14 @@ export async function applyDifference(
 /** Safe to repeat. The application's statements go first. */
 export async function removeTrigger(mysql: Mysql, session: Session, name: string, deadline: number): Promise<void> {
   const table = await tableOf(mysql, name);
-  if (table === null) return;
   const refuseBesideAlter = async (): Promise<void> => {
-    if (await isBeingAltered(mysql, table))
+    if (table !== null && (await isBeingAltered(mysql, table)))
       throw new LockstepError('LS-MYSQL-LOCK-WAIT', `table ${table} is being altered`);
   };
   await patiently(mysql, session, dropTrigger(mysql.config.database, name), deadline, forDrop, refuseBesideAlter);
 }
 
+/** Null where there is no such trigger, or none that this account may see: then DROP TRIGGER tells which. */
 async function tableOf(mysql: Mysql, trigger: string): Promise<string | null> {
   const [row] = await mysql.rows(
     'SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? AND TRIGGER_NAME = ?',
@@ -167,16 +167,17 @@ async function tableOf(mysql: Mysql, trigger: string): Promise<string | null> {
 
 /** By what the sessions run. A statement that only looks like it costs an attempt. */
 async function isBeingAltered(mysql: Mysql, table: string): Promise<boolean> {
-  const names = [table, quoteName(table).slice(1, -1)];
+  const names = [table, quoteName(table).slice(1, -1)].map((name) => name.toLowerCase());
   return (await mysql.rows('SHOW FULL PROCESSLIST')).some((row) => {
-    const running = asTextOrNull(row[7] ?? null)?.slice(0, 4_096) ?? '';
+    const statement = asTextOrNull(row[7] ?? null) ?? '';
+    const running = statement.slice(0, 4_096).toLowerCase();
     return altering.test(running) && names.some((name) => running.includes(name));
   });
 }
 
 /** Comments may stand before the statement. */
 const altering =
-  /^\s*(?:(?:\/\*(?:[^*]|\*(?!\/))*\*\/|(?:--|#)[^\n]*\n)\s*)*(?:alter|optimize|rename|truncate|(?:create|drop)(?:\s+\w+)?\s+index)\b/i;
+  /^\s*(?:(?:\/\*(?:[^*]|\*(?!\/))*\*\/|(?:--|#)[^\n]*\n)\s*)*(?:alter|optimize|rename|truncate|(?:create|drop)(?:\s+\w+)?\s+index)\b/;
 
 /** Runs one DDL statement, giving way to the application again and again until it gets through. */
 async function patiently(

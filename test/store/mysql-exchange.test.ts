@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { asCount } from '../../stores/mysql/cell.js';
 import type { Mysql } from '../../stores/mysql/connection.js';
+import { removeTrigger, triggerSession } from '../../stores/mysql/triggerInstall.js';
 import { watchTriggers } from '../../stages/watch.js';
 import { createRig, type Rig } from './mysqlRig.js';
 
@@ -107,6 +108,36 @@ test('a column that an application drops or renames fails none of its statements
   const ops = new Set((await rig.log()).map((row) => row.op));
   expect(ops.has('?')).toBe(true);
   expect((await rig.log()).at(-1)?.op).not.toBe('?');
+});
+
+test('no trigger is dropped beside an ALTER of its table, which would lose all its work to it', async () => {
+  await rig.run('CREATE TABLE {src}.t (id INT PRIMARY KEY, n INT)');
+  await rig.install();
+  const triggers = async (): Promise<readonly string[]> =>
+    (
+      await rig.mysql.rows('SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ?', [
+        rig.source,
+      ])
+    ).map((row) => String(row[0]));
+  const names = await triggers();
+  const [name = ''] = names;
+  const reader = await rig.mysql.session();
+  await reader.run('START TRANSACTION');
+  await reader.rows(`SELECT * FROM ${rig.source}.t`);
+  const alter = rig.mysql.run(`/* from a tool */ ALTER TABLE ${rig.source}.t ADD x INT, ALGORITHM=COPY`);
+  const isWaiting = async (): Promise<boolean> =>
+    (await rig.mysql.rows('SHOW FULL PROCESSLIST')).some((row) => String(row[7]).startsWith('/* from a tool */'));
+  await expect.poll(isWaiting).toBe(true);
+  const session = await triggerSession(rig.mysql);
+  const remove = (): Promise<void> => removeTrigger(rig.mysql, session, name, Date.now() + 500);
+  await expect(remove()).rejects.toThrow(/table t is being altered/);
+  expect(await triggers()).toEqual(names);
+  await reader.run('COMMIT');
+  await alter;
+  await remove();
+  await remove();
+  expect(await triggers()).toEqual(names.filter((each) => each !== name));
+  await Promise.all([session.close(), reader.close()]);
 });
 
 test('a column of another type breaks no image in the moment before its triggers are exchanged', async () => {
