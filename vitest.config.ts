@@ -37,7 +37,7 @@ export default defineConfig({
           ...servers,
           name: 'workflow',
           include: ['test/workflow/**/*.test.ts'],
-          fileParallelism: false,
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },
