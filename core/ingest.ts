@@ -188,14 +188,12 @@ export type ReadChunks = (plan: IngestPlan, from: ResumePoint, signal?: AbortSig
 /** Implemented in core/ingestContent.ts: the rows of the file against what MySQL returned, over the given columns. */
 export interface ContentCheck {
   /**
-   * Canonical text of an accepted row: what its given columns must read as in row JSON once MySQL has them. Absent values and
-   * numbers that MySQL gives stand as `*`.
+   * Canonical texts of an accepted row, one for each given column: what it must read as in row JSON once MySQL has it. Absent
+   * values and numbers that MySQL gives stand as `*`.
    */
-  expected(row: InputRow): string;
-  /** Canonical text of a row that MySQL returned (row JSON, finished); `*` where `expected` has it. Equal texts = equal rows. */
-  stored(row: InputRow, rowJson: Buffer): string;
-  /** Name of the first given column in which they differ, or null. Faster than comparing the texts. */
-  difference(row: InputRow, rowJson: Buffer): string | null;
+  expected(row: InputRow): readonly string[];
+  /** Name of the first given column that a row which MySQL returned (row JSON, finished) holds otherwise, or null. */
+  difference(expected: readonly string[], rowJson: Buffer): string | null;
 }
 
 /** What the user asked for beside the reading. */

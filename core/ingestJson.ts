@@ -81,8 +81,9 @@ function canonical(value: unknown): string {
   if (typeof value === 'number') return canonicalNumber(value);
   if (value === null || typeof value === 'boolean') return String(value);
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
-  const members = Object.entries(value as Record<string, unknown>).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`).join(',')}}`;
+  const members = value as Record<string, unknown>;
+  const names = Object.keys(members).toSorted();
+  return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(members[name])}`).join(',')}}`;
 }
 
 /** `1.0` and `1` are one number; so are the two forms of a large one. −0 is 0: MySQL has it as an integer. */

@@ -189,20 +189,20 @@ async function check(
   const { rows, content } = context;
   const { definition } = rows;
   const byToken = new Map(images.map((image) => [keyToken(definition, image.key), image]));
-  const hash = createHash('sha256');
-  const last = new Map<SourceRow, { readonly one: Accepted; readonly expected: string }>();
+  const last = new Map<SourceRow, readonly string[]>();
   const lost: Accepted[] = [];
+  let texts = '';
   for (const one of accepted) {
     const expected = content.expected(one.row);
-    hash.update(expected).update('\n');
+    texts += `${expected.join('\u001f')}\n`;
     const image = byToken.get(rows.token(one.row, one.generated) ?? '');
     if (image === undefined) lost.push(one);
-    else last.set(image, { one, expected });
+    else last.set(image, expected);
   }
   if (lost.length > 0) await refuseMovedKeys(queries, rows, lost);
   let altered = 0;
-  for (const [image, { one, expected }] of last) if (content.stored(one.row, image.row) !== expected) altered++;
-  return { altered, digest: hash.digest() };
+  for (const [image, expected] of last) if (content.difference(expected, image.row) !== null) altered++;
+  return { altered, digest: createHash('sha256').update(texts).digest() };
 }
 
 /**

@@ -2,7 +2,7 @@
  * Documents read back and held against rows, byte by byte. Two ways to read: many at once, for a first look, and a few
  * together with the positions under one snapshot, which is one moment.
  */
-import { BSON, Int32, Long, type Collection, type Db, type FindOptions } from 'mongodb';
+import { BSON, Int32, Long, type ClientSession, type Collection, type Db, type Document } from 'mongodb';
 import type { Definition } from '../../core/definition.js';
 import { codeOf } from '../../core/errors.js';
 import type { Content, Expected, Held, RowVerdict, SourceRow, Target } from '../../core/store.js';
@@ -10,6 +10,7 @@ import { bsonType, BsonWriter } from './bsonWriter.js';
 import { isTransient, serverCode } from './client.js';
 import { elementsOf, firstElement, readTyped } from './element.js';
 import { positionsOf } from './ownership.js';
+import { rawFind } from './rawFind.js';
 import { positionId, stateOf } from './shardState.js';
 import { documentShape, writeDocument, writeId } from './toBson.js';
 import type { Places } from './transaction.js';
@@ -29,7 +30,7 @@ export async function compareRows(
   return withWriter(async (w) => {
     const expected = documentsOf(w, definition, rows);
     const ids = expected.flatMap((document) => (document === null ? [] : [idOf(document)]));
-    const found = await findById(rawDocuments(db, target), ids);
+    const found = await findById(db, target, ids, { readConcern: { level: 'majority' } });
     return expected.map((document) =>
       document === null ? noDocument : verdictOf(document, found.get(idText(document))),
     );
@@ -115,17 +116,17 @@ function valueOf(element: Buffer): unknown {
   return Object.values(readTyped(only))[0];
 }
 
-async function findById(
-  documents: Collection<Buffer>,
+/** In a snapshot's session the documents of its moment. */
+export async function findById(
+  db: Db,
+  { collection }: Pick<Target, 'collection'>,
   ids: readonly unknown[],
-  options: FindOptions = {},
+  options: Document = {},
+  session?: ClientSession,
 ): Promise<Map<string, Buffer>> {
-  const found = new Map<string, Buffer>();
-  const all = await documents
-    .find({ _id: { $in: ids } } as object, { ...options, batchSize: ids.length + 1 })
-    .toArray();
-  for (const document of all) found.set(idText(document), document);
-  return found;
+  const command = { find: collection, filter: { _id: { $in: ids } }, batchSize: ids.length + 1, ...options };
+  const documents = await rawFind(db, command, session);
+  return new Map(documents.map((document) => [idText(document), document]));
 }
 
 const snapshotUnavailable = 246;
@@ -149,10 +150,9 @@ export async function readAtOnce(
         .find({ _id: { $in: ids } }, { session })
         .toArray();
       const byId = new Map(documents.map((document) => [document._id, document]));
-      // A snapshot brings its own read concern.
-      const collection = places.data.collection<Buffer>(target.collection, { raw: true });
       const asked = elements.flatMap((element) => (element === null ? [] : [idOf(element)]));
-      const found = asked.length === 0 ? new Map<string, Buffer>() : await findById(collection, asked, { session });
+      const found =
+        asked.length === 0 ? new Map<string, Buffer>() : await findById(places.data, target, asked, {}, session);
       return {
         shards: ids.map((id) => {
           const document = byId.get(id);

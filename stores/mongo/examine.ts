@@ -2,13 +2,12 @@
  * Documents and the position as one snapshot shows them: what an applied event should have left, held against what is
  * there. Reads outside a transaction, so that no lock is taken and nothing waits for it.
  */
-import { BSON, type ClientSession, type Collection, type Db } from 'mongodb';
+import { BSON, type ClientSession } from 'mongodb';
 import { codeOf } from '../../core/errors.js';
 import type { EventVerdict, ExpectedEvent, Found, Sight } from '../../core/store.js';
 import { BsonWriter } from './bsonWriter.js';
 import { isTransient, serverCode } from './client.js';
-import { differentFields } from './documents.js';
-import { firstElement } from './element.js';
+import { differentFields, findById } from './documents.js';
 import { positionsOf } from './ownership.js';
 import { positionId, stateOf } from './shardState.js';
 import { documentShape, writeDocument, writeId } from './toBson.js';
@@ -54,10 +53,7 @@ async function examineAt(
   const ids = idsByCollection(keys);
   const contents = new Map<string, Map<string, Buffer>>();
   for (const [collection, { values }] of ids) {
-    const options = { session, maxTimeMS, batchSize: values.length + 1 };
-    const documents = rawDocuments(places.data, collection).find({ _id: { $in: values } } as object, options);
-    const found = (await documents.toArray()).map((bytes) => [firstElement(bytes).toString('latin1'), bytes] as const);
-    contents.set(collection, new Map(found));
+    contents.set(collection, await findById(places.data, { collection }, values, { maxTimeMS }, session));
   }
   const found = keys.map(({ target, key }, i): Found => {
     const id = ids.get(target.collection)?.elements.get(i) ?? '';
@@ -90,10 +86,6 @@ export function judge(expected: ExpectedEvent, { content, parked }: Found): Even
 
 /** Used and left within one call. */
 const writer = new BsonWriter(64 * 1024);
-
-function rawDocuments(db: Db, collection: string): Collection<Buffer> {
-  return db.collection<Buffer>(collection, { raw: true });
-}
 
 interface Ids {
   /** As the driver's own classes, for a filter. */

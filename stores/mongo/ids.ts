@@ -8,6 +8,7 @@ import type { Entries, Entry, Target } from '../../core/store.js';
 import { bsonType } from './bsonWriter.js';
 import { decimalText } from './decimal128.js';
 import { idElement, idOf, rawDocuments } from './documents.js';
+import { rawFind } from './rawFind.js';
 import { firstElement } from './element.js';
 
 const scanGroup = 1_000;
@@ -76,18 +77,17 @@ interface Place {
 
 /** By bounds of the index: unlike `$gt`, they pass from one type to the next. They include the document they begin with. */
 async function idsBehind(db: Db, target: Target, after: string | null, limit: number): Promise<readonly Buffer[]> {
-  const options = {
+  const seen = after === null ? null : Buffer.from(after, 'base64');
+  const found = await rawFind(db, {
+    find: target.collection,
     projection: { _id: 1 },
     hint: { _id: 1 },
     sort: { _id: 1 },
     limit: limit + 1,
     batchSize: limit + 1,
-  } as const;
-  const seen = after === null ? null : Buffer.from(after, 'base64');
-  const bound = seen === null ? {} : { min: { _id: idOf(seen) } as object };
-  const found: readonly Buffer[] = await rawDocuments(db, target)
-    .find({}, { ...options, ...bound })
-    .toArray();
+    readConcern: { level: 'majority' },
+    ...(seen === null ? {} : { min: { _id: idOf(seen) } }),
+  });
   if (seen === null) return found.slice(0, limit);
   const last = found.length <= limit ? await lastOfAll(db, target) : [];
   return [...found, ...last].filter((document) => !document.equals(seen)).slice(0, limit);

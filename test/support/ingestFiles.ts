@@ -75,12 +75,11 @@ export function contentOf({ columns }: Given): (plan: IngestPlan) => ContentChec
     const open = (values: readonly InputValue[], i: number): boolean =>
       values[i] === undefined || (values[i] === null && columns[i] === autoIncrement);
     return {
-      expected: ({ values }) => values.map((value, i) => (open(values, i) ? '*' : plain(value))).join('|'),
-      stored: ({ values }, row) => {
+      expected: ({ values }) => values.map((value, i) => (open(values, i) ? '*' : plain(value))),
+      difference: (expected, row) => {
         const held = JSON.parse(row.toString()) as Record<string, unknown>;
-        return columns.map((name, i) => (open(values, i) ? '*' : plain(held[name]))).join('|');
+        return columns.find((name, i) => expected[i] !== '*' && expected[i] !== plain(held[name])) ?? null;
       },
-      difference: () => null,
     };
   };
 }
