@@ -35,11 +35,11 @@ export function contentCheck(plan: Pick<IngestPlan, 'definition' | 'columns' | '
       }),
     difference(expected, rowJson) {
       const spans = scanRow(definition, rowJson);
-      for (const [i, side] of sides.entries()) {
+      const other = sides.find((side, i) => {
         const text = expected[i] ?? given;
-        if (text !== given && !holds(side, text, rowJson, spans)) return side.column.name;
-      }
-      return null;
+        return text !== given && !holds(side, text, rowJson, spans);
+      });
+      return other?.column.name ?? null;
     },
   };
 }

@@ -82,8 +82,21 @@ function canonical(value: unknown): string {
   if (value === null || typeof value === 'boolean') return String(value);
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   const members = value as Record<string, unknown>;
-  const names = Object.keys(members).toSorted();
+  const names = sorted(Object.keys(members));
   return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(members[name])}`).join(',')}}`;
+}
+
+/** In place. The built-in sort takes over a kilobyte for itself each time, for a few names of every row. */
+function sorted(names: string[]): string[] {
+  if (names.length > 16) return names.sort();
+  for (let i = 1; i < names.length; i++) {
+    const name = names[i] ?? '';
+    let at = i;
+    for (let before = names[at - 1]; before !== undefined && before > name; before = names[at - 1])
+      names[at--] = before;
+    names[at] = name;
+  }
+  return names;
 }
 
 /** `1.0` and `1` are one number; so are the two forms of a large one. −0 is 0: MySQL has it as an integer. */

@@ -9,6 +9,7 @@ import type { Definition } from '../core/definition.js';
 import { LockstepError } from '../core/errors.js';
 import type { ContentCheck, FileChunk, InputRow, Reject, ResumePoint } from '../core/ingest.js';
 import { keyToken } from '../core/ingestKey.js';
+import { keyParts } from '../core/keyText.js';
 import type { SourceRow } from '../core/store.js';
 import type { Queries, Session } from '../stores/mysql/connection.js';
 import { addChunk, type ChunkEntry, type RowKeys } from '../stores/mysql/ingestChunks.js';
@@ -231,7 +232,7 @@ function keysOf({ definition }: RowsContext, images: readonly SourceRow[]): RowK
   const [name, second] = definition.key;
   const column = definition.columns.find((c) => c.name === name);
   if (name !== undefined && second === undefined && column !== undefined && integers.test(column.type)) {
-    const numbers = images.map(({ key }) => Number(keyToken(definition, key).slice(0, -1)));
+    const numbers = images.map(({ key }) => Number(keyParts(definition, key)[0]));
     const [from, to] = [Math.min(...numbers), Math.max(...numbers)];
     if (to - from + 1 === numbers.length && numbers.every(Number.isSafeInteger)) {
       return { kind: 'numbers', column: name, from: String(from), to: String(to) };

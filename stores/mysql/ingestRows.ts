@@ -51,9 +51,7 @@ export function updateRow(
 }
 
 function tuple({ values }: InputRow): string {
-  let text = '(';
-  for (let i = 0; i < values.length; i++) text += i === 0 ? literal(values[i]) : `,${literal(values[i])}`;
-  return `${text})`;
+  return `(${values.map(literal).join(',')})`;
 }
 
 /** For sessions without NO_BACKSLASH_ESCAPES. */
