@@ -160,7 +160,7 @@ test('a store that goes away and comes back is waited for', async () => {
   const expected = await inject6();
   const { report, first } = await inTheMiddle();
   proxy.cut();
-  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  await until('it is missed', () => Promise.resolve(proxy.refused >= 10));
   proxy.mend();
   const swept = await report;
   expect(without(found(swept))).toEqual(expected);

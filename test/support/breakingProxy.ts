@@ -7,6 +7,8 @@ export interface BreakingProxy {
   /** At the next occurrence of the text from the client: hand it on or not, then drop every connection and refuse new ones. */
   breakAt(text: string, handOn: boolean): void;
   readonly broken: boolean;
+  /** Connections that were turned away so far. */
+  readonly refused: number;
   /** At once. */
   cut(): void;
   mend(): void;
@@ -23,6 +25,7 @@ export async function startBreakingProxy(target: { host: string; port: number })
 class Proxy implements BreakingProxy {
   readonly server: Server;
   broken = false;
+  refused = 0;
   #trigger: { readonly text: string; readonly handOn: boolean } | null = null;
   readonly #pairs = new Set<{ readonly client: Socket; readonly upstream: Socket }>();
 
@@ -58,6 +61,7 @@ class Proxy implements BreakingProxy {
   #accept(client: Socket, target: { host: string; port: number }): void {
     client.on('error', () => undefined);
     if (this.broken) {
+      this.refused += 1;
       client.destroy();
       return;
     }
