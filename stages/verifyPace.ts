@@ -22,6 +22,12 @@ export interface RoundFacts {
 const laggingMs = 1_000;
 /** Verify then works for a tenth of the time. */
 const restsAWork = 9;
+/**
+ * A store in step with changes of just now, while verify is behind (a copy, most often): at full speed it took what was left of the
+ * machine, and every change waited half a second for its turn. It then works for a third of the time.
+ */
+const crowdedMs = 100;
+const restsAWorkCrowded = 2;
 const bounds = { whileLagging: { least: 250, most: 2_000 }, caughtUp: 250, atRest: 1_000, doubtful: 20 };
 const quietMs = 5_000;
 
@@ -32,7 +38,9 @@ export function afterRound(pace: Pace, facts: RoundFacts): { readonly restMs: nu
 
   function restMs(): number {
     const { least, most } = bounds.whileLagging;
-    if (moved && now - lastEventAt > laggingMs) return Math.min(most, Math.max(least, workMs * restsAWork));
+    const lagMs = moved ? now - lastEventAt : 0;
+    if (lagMs > laggingMs) return Math.min(most, Math.max(least, workMs * restsAWork));
+    if (behind && lagMs > crowdedMs) return Math.min(most, workMs * restsAWorkCrowded);
     if (doubtful) return bounds.doubtful;
     if (behind) return 0;
     return now - quietSince < quietMs ? bounds.caughtUp : bounds.atRest;

@@ -123,6 +123,12 @@ describe('pace', () => {
     ['at rest', facts, 1_000],
     ['just moved', { ...facts, moved: true }, 250],
     ['more to verify', { ...facts, moved: true, behind: true }, 0],
+    [
+      'changes wait for their turn: it leaves them room',
+      { ...facts, moved: true, behind: true, lastEventAt: 99_800 },
+      20,
+    ],
+    ['once it has caught up it works as usual', { ...facts, moved: true, lastEventAt: 99_800 }, 250],
     ['a store that catches up gets the machine', { ...facts, moved: true, behind: true, lastEventAt: 90_000 }, 250],
     ['in proportion to the work', { ...facts, moved: true, behind: true, lastEventAt: 90_000, workMs: 100 }, 900],
     ['within bounds', { ...facts, moved: true, behind: true, lastEventAt: 90_000, workMs: 9_000 }, 2_000],
