@@ -2,7 +2,7 @@
  * Documents read back and held against rows, byte by byte. Two ways to read: many at once, for a first look, and a few
  * together with the positions under one snapshot, which is one moment.
  */
-import { BSON, Int32, Long, type ClientSession, type Collection, type Db, type Document } from 'mongodb';
+import { BSON, Int32, Long, type ClientSession, type Db, type Document } from 'mongodb';
 import type { Definition } from '../../core/definition.js';
 import { codeOf } from '../../core/errors.js';
 import type { Content, Expected, Held, RowVerdict, SourceRow, Target } from '../../core/store.js';
@@ -15,11 +15,6 @@ import { positionId, stateOf } from './shardState.js';
 import { documentShape, writeDocument, writeId } from './toBson.js';
 import type { Places } from './transaction.js';
 
-/** A find with `raw` gives each document's own bytes. */
-export function rawDocuments(db: Db, target: Target): Collection<Buffer> {
-  return db.collection<Buffer>(target.collection, { raw: true, readConcern: { level: 'majority' } });
-}
-
 export async function compareRows(
   db: Db,
   target: Target,
@@ -30,7 +25,7 @@ export async function compareRows(
   return withWriter(async (w) => {
     const expected = documentsOf(w, definition, rows);
     const ids = expected.flatMap((document) => (document === null ? [] : [idOf(document)]));
-    const found = await findById(db, target, ids, { readConcern: { level: 'majority' } });
+    const found = await findById(db, target, ids);
     return expected.map((document) =>
       document === null ? noDocument : verdictOf(document, found.get(idText(document))),
     );

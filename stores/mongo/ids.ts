@@ -1,5 +1,5 @@
 /** What a collection holds, as the keys of its table: every `_id` in the order of the index, whatever its type. */
-import { Binary, BSON, Decimal128, Double, Int32, Long, MaxKey, type Db } from 'mongodb';
+import { Binary, BSON, Decimal128, Double, Int32, Long, MaxKey, type Collection, type Db } from 'mongodb';
 import { keyColumns, type Column, type Definition } from '../../core/definition.js';
 import { codeOf } from '../../core/errors.js';
 import { keyTextOf } from '../../core/keyText.js';
@@ -7,7 +7,7 @@ import { idFieldName } from '../../core/names.js';
 import type { Entries, Entry, Target } from '../../core/store.js';
 import { bsonType } from './bsonWriter.js';
 import { decimalText } from './decimal128.js';
-import { idElement, idOf, rawDocuments } from './documents.js';
+import { idElement, idOf } from './documents.js';
 import { rawFind } from './rawFind.js';
 import { firstElement } from './element.js';
 
@@ -23,6 +23,11 @@ export async function* scanKeys(db: Db, target: Target, definition: Definition):
     }
   }
   if (group.length > 0) yield group;
+}
+
+/** For a walk over all of it. A find with `raw` gives each document's own bytes. */
+function rawDocuments(db: Db, target: Target): Collection<Buffer> {
+  return db.collection<Buffer>(target.collection, { raw: true, readConcern: { level: 'majority' } });
 }
 
 /** Key text as near as the `_id` comes to it. */
@@ -85,7 +90,6 @@ async function idsBehind(db: Db, target: Target, after: string | null, limit: nu
     sort: { _id: 1 },
     limit: limit + 1,
     batchSize: limit + 1,
-    readConcern: { level: 'majority' },
     ...(seen === null ? {} : { min: { _id: idOf(seen) } }),
   });
   if (seen === null) return found.slice(0, limit);
@@ -95,9 +99,7 @@ async function idsBehind(db: Db, target: Target, after: string | null, limit: nu
 
 /** What has MaxKey as its `_id`: a walk with a lower bound and no upper one ends before it. */
 export async function lastOfAll(db: Db, target: Target): Promise<readonly Buffer[]> {
-  return rawDocuments(db, target)
-    .find({ _id: new MaxKey() } as object, { projection: { _id: 1 } })
-    .toArray();
+  return await rawFind(db, { find: target.collection, filter: { _id: new MaxKey() }, projection: { _id: 1 } });
 }
 
 /** A key of the table only when the codec makes just this `_id` of it. */

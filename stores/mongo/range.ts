@@ -70,7 +70,6 @@ async function documentsIn(
     sort: { _id: 1 },
     limit,
     batchSize: limit,
-    readConcern: { level: 'majority' },
     ...(after === null ? {} : { min: { _id: behind(after) } }),
     ...(upTo === null ? {} : { max: { _id: behind(upTo) } }),
   });

@@ -92,6 +92,31 @@ describe('MongoDB', () => {
   it('breaks in the middle of the transaction: nothing was', async () => {
     expect(await breakSecondBatch('updates', true)).toEqual({ at: before, value: 'first' });
   });
+
+  it.each([true, false])(
+    'breaks while documents are read back: they are read once more (asked: %s)',
+    async (handOn) => {
+      const epoch = await own(store);
+      const first = batch(start, [put(1, 'first', 'c')]);
+      await store.apply(0, epoch, first);
+      const [{ definition, target }] = first.events as [(typeof first.events)[0]];
+      const rows = [{ key: Buffer.from('{"id":1}'), row: Buffer.from('{"id":1,"v":"first"}') }];
+      const reads = [
+        async () => (await store.compareRows(target, definition, rows)).map(({ kind }) => kind),
+        async () => (await store.read(target, definition, [rows[0]!.key], 1)).contents.map(({ kind }) => kind),
+      ];
+      const found: string[][] = [];
+      for (const read of reads) {
+        proxy.breakAt(target.collection, handOn);
+        const reading = read();
+        reading.catch(() => undefined);
+        await expect.poll(() => proxy.broken).toBe(true);
+        proxy.mend();
+        found.push(await reading);
+      }
+      expect(found).toEqual([['equal'], ['bytes']]);
+    },
+  );
 });
 
 describe('Redis', () => {
