@@ -53,7 +53,7 @@ export function openWorkers(configFile: string, logs: string): Workers {
       const log = join(logs, `worker-${all.length + 1}.log`);
       const file = openSync(log, 'w', 0o600);
       const command = join(packageRoot(), 'bin', 'lockstep');
-      const child = spawn(process.execPath, [command, 'worker', '-c', configFile], {
+      const child = spawn(command, ['worker', '-c', configFile], {
         // Apart from the terminal: Ctrl-C reaches the demo, which then ends them in order.
         detached: true,
         stdio: ['ignore', file, file],

@@ -5,6 +5,7 @@
  */
 import type { PartitionName, Positions } from '../core/position.js';
 import type { EventVerdict, ShardState, Sight } from '../core/store.js';
+import { Turn } from '../core/turn.js';
 import type { VerifyDeps } from './verifyDeps.js';
 import { differenceOf, isWrong } from './verifyFinding.js';
 import { keyName, type LoggedEvent, type Past, type VerifyLog } from './verifyLog.js';
@@ -46,7 +47,9 @@ export class Doubts {
   /** The first look: most keys hold what their event says. */
   async examine(events: readonly LoggedEvent[]): Promise<void> {
     const sight = await this.#look(events);
+    const turn = new Turn();
     for (const [i, event] of events.entries()) {
+      if (turn.isLong()) await turn.end();
       const seenAt = positionIn(sight, event.partition);
       const found = sight?.found[i];
       if (sight === null || found === undefined || seenAt <= event.offset) {

@@ -13,6 +13,7 @@ import {
   type Positions,
 } from '../core/position.js';
 import type { StoreEvent } from '../core/store.js';
+import { Turn } from '../core/turn.js';
 import type { FetchResult, LogRecord, Reader } from '../stores/kafka/reader.js';
 import type { Definitions } from './applyDefinitions.js';
 import { beginning, eventOf, unknownOrdinal } from './applyIntake.js';
@@ -180,7 +181,9 @@ export class VerifyLog {
   async #take(name: PartitionName, to: number, add: (event: LoggedEvent, size: number) => boolean): Promise<void> {
     const fetched = this.#fetched.get(name);
     if (fetched === undefined) return;
+    const turn = new Turn();
     for (;;) {
+      if (turn.isLong()) await turn.end();
       const record = fetched.records[fetched.next];
       if (record === undefined || record.offset >= to) break;
       const header = record.header === null ? undefined : decodeHeader(record.header);

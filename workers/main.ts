@@ -22,6 +22,7 @@ import { readChunks } from '../stores/files/readChunks.js';
 import { openReader } from '../stores/kafka/reader.js';
 import { builtBundle } from './bundle.js';
 import { openClients, openStore, type Clients } from './clients.js';
+import { withRoomToLoad } from './heap.js';
 import { installRuntime } from './log.js';
 import { createWorkers, type QueueActivities } from './queues.js';
 import { temporalAddress, temporalFailure } from './temporal.js';
@@ -79,6 +80,13 @@ const verifyReadsBytes = 4 * 1024 * 1024;
 function activitiesOf(config: Config, { mysql, reader, stores }: Clients, draining: AbortSignal): QueueActivities {
   const identity = pipelineIdentity(config);
   const common = { config, identity, mysql };
+  const ingest = ingestActivities({
+    ...common,
+    stores,
+    readChunks,
+    contentOf: contentCheck,
+    definitionOf: definitionOf(config, mysql),
+  });
   const apply = applyActivities({
     ...common,
     draining,
@@ -108,13 +116,8 @@ function activitiesOf(config: Config, { mysql, reader, stores }: Clients, draini
     redis: stream,
     ingest: {
       ...snapshotActivities({ ...common, stores }),
-      ...ingestActivities({
-        ...common,
-        stores,
-        readChunks,
-        contentOf: contentCheck,
-        definitionOf: definitionOf(config, mysql),
-      }),
+      ...ingest,
+      loadIngest: (request) => withRoomToLoad(() => ingest.loadIngest(request)),
     },
     sweep: sweepActivities({
       ...common,

@@ -13,8 +13,8 @@ import { positionId, stateOf } from './shardState.js';
 import { documentShape, writeDocument, writeId } from './toBson.js';
 import type { ParkedDocument, Places } from './transaction.js';
 
-/** Keys in one look: a filter of 2,000 ids is about 60 KB. */
-export const examineAtMost = 2_000;
+/** Keys in one look: a filter of 1,000 ids is about 30 KB. */
+export const examineAtMost = 1_000;
 const maxTimeMS = 10_000;
 
 /** A collection that was just made, or dropped, has no past to be read at. */

@@ -41,9 +41,9 @@ export async function runCommand(
   },
 ): Promise<CommandResult> {
   const started = performance.now();
-  const node = [process.execPath, command, ...args] as const;
+  const plain = [command, ...args] as const;
   const [program, ...rest] =
-    options.first === undefined ? node : ['bash', '-c', `${options.first}; exec "$@"`, 'bash', ...node];
+    options.first === undefined ? plain : ['bash', '-c', `${options.first}; exec "$@"`, 'bash', ...plain];
   const child = spawn(program, rest, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
@@ -65,8 +65,11 @@ export function spawnWorker(
   options: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv },
 ): WorkerProcess {
   const profiles = process.env['BENCH_PROFILE'];
-  const node = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`];
-  const child = spawn(process.execPath, [...node, command, ...args], {
+  const [program, ...first] =
+    profiles === undefined
+      ? ([command] as const)
+      : ([process.execPath, '--cpu-prof', `--cpu-prof-dir=${profiles}`, command] as const);
+  const child = spawn(program, [...first, ...args], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
