@@ -19,8 +19,8 @@ export interface Run {
 /** Why a stage's run ended that another worker goes on with. */
 export const draining = 'the worker drains';
 
-/** The server learns of a heartbeat at most every 500 ms; beats in between cost a crossing into the SDK's core. */
-const beatEveryMs = 400;
+/** Each beat is a write of the server's, and one lost beat must be no alarm: so many of them are due in the timeout. */
+const beatsATimeout = 5;
 
 /**
  * Runs a stage until it ends by itself or is told to. A stage that stopped because its worker drains did not end for the
@@ -33,6 +33,7 @@ export async function runStage<T extends { readonly kind: string }>(
   outlive: AbortSignal | null,
 ): Promise<T> {
   const context = Context.current();
+  const beatEveryMs = (context.info.heartbeatTimeoutMs ?? 0) / beatsATimeout;
   let beaten = 0;
   let standing: LockstepError | null = null;
   const beat = (): void => {

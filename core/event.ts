@@ -51,22 +51,59 @@ export function encodeHeader(h: EventHeader): string {
   return `1;${h.op};${h.seq};${h.ordinal};${h.at};${h.definition};${h.afterStart};${h.afterEnd};${h.incarnation}${h.keyStart === 0 ? '' : `;${h.keyStart}`}`;
 }
 
-/** Undefined for a text that no capture of ours wrote. */
+/**
+ * Undefined for a text that no capture of ours wrote. Every record is decoded by several readers: the text is walked once, and
+ * the two values that hardly ever change are the same strings from one record to the next.
+ */
 export function decodeHeader(text: string): EventHeader | undefined {
-  const [version, op, seq, ordinal, at, definition, afterStart, afterEnd, incarnation, keyStart] = text.split(';');
-  if (version !== '1' || incarnation === undefined || definition === undefined) return undefined;
+  const ends = endsIn(text);
+  const [version = 0, afterOp = 0, seq = 0, ordinal = 0, at = 0, definition = 0, start = 0, end = 0, incarnation = 0] = ends;
+  const op = text[version + 1];
+  if (incarnation === 0 || version !== 1 || text[0] !== '1' || afterOp !== version + 2) return undefined;
   if (op !== 'c' && op !== 'u' && op !== 'd' && op !== 'r' && op !== 't') return undefined;
   return {
     op,
-    seq: Number(seq),
-    ordinal: Number(ordinal),
-    at: Number(at),
-    definition,
-    afterStart: Number(afterStart),
-    afterEnd: Number(afterEnd),
-    incarnation,
-    keyStart: Number(keyStart ?? 0),
+    seq: wholeNumber(text, afterOp, seq),
+    ordinal: wholeNumber(text, seq, ordinal),
+    at: Number(text.slice(ordinal + 1, at)),
+    definition: (newest.definition = part(text, at, definition, newest.definition)),
+    afterStart: wholeNumber(text, definition, start),
+    afterEnd: wholeNumber(text, start, end),
+    incarnation: (newest.incarnation = part(text, end, incarnation, newest.incarnation)),
+    keyStart: incarnation < text.length ? Number(text.slice(incarnation + 1)) : 0,
   };
+}
+
+const fieldsOfHeader = 9;
+/** Used and left within one call. */
+const fieldEnds: number[] = [];
+const newest = { definition: '', incarnation: '' };
+
+/** Where each of the first nine fields ends; fewer where there are not so many. */
+function endsIn(text: string): readonly number[] {
+  fieldEnds.length = 0;
+  for (let at = 0; at <= text.length && fieldEnds.length < fieldsOfHeader;) {
+    const separator = text.indexOf(';', at);
+    const end = separator < 0 ? text.length : separator;
+    fieldEnds.push(end);
+    at = end + 1;
+  }
+  return fieldEnds;
+}
+
+/** What stands between two separators; NaN where that is no whole number. */
+function wholeNumber(text: string, before: number, end: number): number {
+  let value = before + 1 < end ? 0 : Number.NaN;
+  for (let at = before + 1; at < end; at++) {
+    const digit = text.charCodeAt(at) - 0x30;
+    value = digit >= 0 && digit <= 9 ? value * 10 + digit : Number.NaN;
+  }
+  return value;
+}
+
+function part(text: string, before: number, end: number, known: string): string {
+  const isKnown = known.length === end - before - 1 && text.startsWith(known, before + 1);
+  return isKnown ? known : text.slice(before + 1, end);
 }
 
 /** The key text `{"pk1":…}` of a record's key, in whichever form it was written. */

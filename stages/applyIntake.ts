@@ -56,7 +56,9 @@ export class Intake {
         // Written by someone else: passed over, it counts for nobody.
         if (header === undefined) continue;
         if (!this.#load.fits(record, limits())) yield this.#finish();
-        await this.#take(name, result.topic, record, header);
+        // No promise for each record: one costs as much as the rest of it.
+        const landing = this.#definitions.get(header.definition) ?? (await this.#landing(header));
+        this.#take(name, result.topic, record, header, landing);
       }
       const at = this.position(name);
       if (result.nextOffset > at.offset) this.#move(name, { offset: result.nextOffset, ordinal: at.ordinal });
@@ -64,7 +66,12 @@ export class Intake {
     if (!this.#load.isEmpty()) yield this.#finish();
   }
 
-  async #take(name: PartitionName, topic: string, record: LogRecord, header: EventHeader): Promise<void> {
+  /** A tombstone brings no row. */
+  async #landing({ op, definition }: EventHeader): Promise<Landing | null> {
+    return op === 't' ? null : await this.#definitions.require(definition);
+  }
+
+  #take(name: PartitionName, topic: string, record: LogRecord, header: EventHeader, landing: Landing | null): void {
     const at = this.position(name);
     const incarnation = this.#incarnations.get(name) ?? this.#first;
     if (incarnation !== header.incarnation) {
@@ -78,8 +85,7 @@ export class Intake {
       this.#load.gaps.add(this.#definitions.tableOf(topic));
     }
     this.#move(name, { offset: record.offset + 1, ordinal: header.ordinal });
-    if (header.op === 't') return;
-    const landing = this.#definitions.get(header.definition) ?? (await this.#definitions.require(header.definition));
+    if (header.op === 't' || landing === null) return;
     this.#load.add(eventOf(record, header, landing), sizeOf(record));
   }
 

@@ -8,7 +8,7 @@ import type { EventVerdict, ShardState, Sight } from '../core/store.js';
 import { Turn } from '../core/turn.js';
 import type { VerifyDeps } from './verifyDeps.js';
 import { differenceOf, isWrong } from './verifyFinding.js';
-import { keyName, type LoggedEvent, type Past, type VerifyLog } from './verifyLog.js';
+import type { LoggedEvent, Past, VerifyLog } from './verifyLog.js';
 import type { Repairs } from './verifyRepairs.js';
 import { Suspects, type Suspect } from './verifySuspects.js';
 
@@ -70,14 +70,13 @@ export class Doubts {
     return sight.state.progress.applied < applied ? null : sight;
   }
 
-  #doubt({ partition, offset, ordinal, index, ...event }: LoggedEvent, seenAt: number, waitMs: number): void {
+  #doubt({ name, partition, offset, ordinal, index }: LoggedEvent, seenAt: number, waitMs: number): void {
     const notBefore = waitMs === 0 ? 0 : performance.now() + waitMs;
-    this.suspects.doubt(keyName(event), { partition, offset, ordinal, index, seenAt, difference: null, notBefore });
+    this.suspects.doubt(name, { partition, offset, ordinal, index, seenAt, difference: null, notBefore });
   }
 
   /** A parked key keeps older content: it is left out, and named by status. */
-  #isNotWrong(event: LoggedEvent, verdict: EventVerdict): void {
-    const name = keyName(event);
+  #isNotWrong({ name }: LoggedEvent, verdict: EventVerdict): void {
     this.suspects.clearUp(name);
     if (verdict.kind !== 'parked') this.#deps.repairs.isRight(name);
   }

@@ -15,10 +15,12 @@ import {
 import type { StoreEvent } from '../core/store.js';
 import { Turn } from '../core/turn.js';
 import type { FetchResult, LogRecord, Reader } from '../stores/kafka/reader.js';
-import type { Definitions } from './applyDefinitions.js';
+import type { Definitions, Landing } from './applyDefinitions.js';
 import { beginning, eventOf, unknownOrdinal } from './applyIntake.js';
 
 export interface LoggedEvent extends StoreEvent {
+  /** Names the key among all tables. */
+  readonly name: string;
   readonly partition: PartitionName;
   readonly offset: number;
   readonly ordinal: number;
@@ -34,7 +36,7 @@ export interface Hole {
 }
 
 export interface Window {
-  /** The last event of each key, by `keyName`. Its bytes are views of what the broker sent. */
+  /** The last event of each key, by its name. Its bytes are views of what the broker sent. */
   readonly last: ReadonlyMap<string, LoggedEvent>;
   readonly events: number;
   readonly holes: readonly Hole[];
@@ -55,11 +57,6 @@ interface Fetched {
   readonly records: readonly LogRecord[];
   next: number;
   readonly nextOffset: number;
-}
-
-/** Names a key among all tables. */
-export function keyName(event: Pick<StoreEvent, 'target' | 'key'>): string {
-  return `${event.target.table}\0${event.key.toString('latin1')}`;
 }
 
 export class VerifyLog {
@@ -119,9 +116,8 @@ export class VerifyLog {
     let room = limits.events;
     let bytes = limits.bytes;
     const add = (event: LoggedEvent, size: number): boolean => {
-      const name = keyName(event);
-      last.set(name, event);
-      meet(name, event);
+      last.set(event.name, event);
+      meet(event.name, event);
       room -= 1;
       bytes -= size;
       return room > 0 && bytes > 0;
@@ -163,8 +159,8 @@ export class VerifyLog {
       for (const record of result.records) {
         const header = record.header === null ? undefined : decodeHeader(record.header);
         if (record.offset >= end || header === undefined || header.op === 't') continue;
-        const event = await this.#eventOf(name, record, header);
-        const key = keyName(event);
+        const event = this.#eventOf(name, record, header, await this.#landing(header));
+        const key = event.name;
         if (!wanted.has(key)) continue;
         const known = images.get(key) ?? [];
         const { before } = imagesOf(record.value, header);
@@ -195,7 +191,9 @@ export class VerifyLog {
       this.#cursors.set(name, { offset: record.offset + 1, ordinal: header?.ordinal ?? this.cursor(name).ordinal });
       if (header === undefined || header.op === 't') continue;
       const size = (record.value?.length ?? 0) + (record.key?.length ?? 0);
-      const event = await this.#eventOf(name, record, header);
+      // No promise for each record: one costs as much as the rest of it.
+      const landing = this.#definitions.get(header.definition) ?? (await this.#landing(header));
+      const event = this.#eventOf(name, record, header, landing);
       this.#read.set(name, event.index + 1);
       if (!add(event, size)) return;
     }
@@ -252,16 +250,26 @@ export class VerifyLog {
     this.#holes.push({ table: this.#definitions.tableOf(splitPartitionName(name).topic), changes });
   }
 
-  async #eventOf(name: PartitionName, record: LogRecord, header: EventHeader): Promise<LoggedEvent> {
-    const landing = this.#definitions.get(header.definition) ?? (await this.#definitions.require(header.definition));
-    const { offset } = record;
-    const { ordinal, definition: definitionHash } = header;
+  async #landing({ definition }: EventHeader): Promise<Landing> {
+    return this.#definitions.get(definition) ?? (await this.#definitions.require(definition));
+  }
+
+  #eventOf(name: PartitionName, record: LogRecord, header: EventHeader, landing: Landing): LoggedEvent {
+    const { target, definition, op, key, after, seq, at } = eventOf(record, header, landing);
+    // Written out: a spread costs more than all the rest.
     return {
-      ...eventOf(record, header, landing),
+      target,
+      definition,
+      op,
+      key,
+      after,
+      seq,
+      at,
+      name: `${target.table}\0${key.toString('latin1')}`,
       partition: name,
-      offset,
-      ordinal,
-      definitionHash,
+      offset: record.offset,
+      ordinal: header.ordinal,
+      definitionHash: header.definition,
       index: this.#read.get(name) ?? 0,
     };
   }

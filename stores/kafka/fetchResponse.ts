@@ -133,16 +133,8 @@ function decodeRecord(read: Cursor, baseOffset: number, timestamp: number, appen
   const value = read.varbytes();
   let header: string | null = null;
   for (let count = read.varint(); count > 0; count--) {
-    const name = read.varbytes();
-    const content = read.varbytes();
-    if (
-      content !== null &&
-      name !== null &&
-      name.length === headerName.length &&
-      name.toString('latin1') === headerName
-    ) {
-      header = content.toString('latin1');
-    }
+    if (read.isNext(headerName)) header = read.latin1();
+    else read.skip();
   }
   read.at = end;
   return { offset, key, value, header, timestamp: appended ? timestamp : timestamp + delta };
@@ -191,6 +183,27 @@ class Cursor {
       raw += (byte & 0x7f) * scale;
     }
     return raw % 2 === 0 ? raw / 2 : -(raw + 1) / 2;
+  }
+
+  /** Whether a text with its length stands here; passes over it in any case. */
+  isNext(text: string): boolean {
+    const length = this.varint();
+    const start = this.at;
+    this.at += Math.max(0, length);
+    if (length !== text.length) return false;
+    for (let i = 0; i < length; i++) if (this.bytes[start + i] !== text.charCodeAt(i)) return false;
+    return true;
+  }
+
+  latin1(): string | null {
+    const length = this.varint();
+    if (length < 0) return null;
+    this.at += length;
+    return this.bytes.toString('latin1', this.at - length, this.at);
+  }
+
+  skip(): void {
+    this.at += Math.max(0, this.varint());
   }
 
   varbytes(): Buffer | null {
