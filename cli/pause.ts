@@ -55,23 +55,31 @@ export function notEmpty(text: string): string {
 
 /** A wish for a table that is not captured would be granted silently and do nothing. */
 export async function refuseUnknownTable(config: Config, table: string): Promise<void> {
-  const [{ openMysql }, { readCapturedTables }, { nearest }, { LockstepError }] = await Promise.all([
-    import('../stores/mysql/connection.js'),
+  const { openMysql } = await import('../stores/mysql/connection.js');
+  const mysql = openMysql(config.mysql, { connections: 1 });
+  try {
+    await refuseUncaptured(mysql, config.mysql.stateDatabase, table);
+  } finally {
+    await mysql.close();
+  }
+}
+
+export async function refuseUncaptured(
+  mysql: import('../stores/mysql/connection.js').Mysql,
+  stateDatabase: string,
+  table: string,
+): Promise<void> {
+  const [{ readCapturedTables }, { nearest }, { LockstepError }] = await Promise.all([
     import('../stores/mysql/state.js'),
     import('../core/suggest.js'),
     import('../core/errors.js'),
   ]);
-  const mysql = openMysql(config.mysql, { connections: 1 });
-  try {
-    const tables = (await readCapturedTables(mysql, config.mysql.stateDatabase)).map(({ name }) => name);
-    if (tables.includes(table)) return;
-    if (tables.length === 0) {
-      throw new LockstepError('LS-NOT-INSTALLED', `database ${config.mysql.stateDatabase} holds no pipeline`);
-    }
-    const meant = nearest(table, tables);
-    const suggestion = meant === undefined ? '' : ` (did you mean ${meant}?)`;
-    throw new LockstepError('LS-TABLE-UNKNOWN', `table ${table} is not captured${suggestion}`, { details: { table } });
-  } finally {
-    await mysql.close();
+  const tables = (await readCapturedTables(mysql, stateDatabase)).map(({ name }) => name);
+  if (tables.includes(table)) return;
+  if (tables.length === 0) {
+    throw new LockstepError('LS-NOT-INSTALLED', `database ${stateDatabase} holds no pipeline`);
   }
+  const meant = nearest(table, tables);
+  const suggestion = meant === undefined ? '' : ` (did you mean ${meant}?)`;
+  throw new LockstepError('LS-TABLE-UNKNOWN', `table ${table} is not captured${suggestion}`, { details: { table } });
 }

@@ -16,7 +16,7 @@ import {
   type FileOption,
   type JsonOption,
 } from './command.js';
-import { notEmpty, refuseUnknownTable } from './pause.js';
+import { notEmpty, refuseUncaptured } from './pause.js';
 import { validateText } from './validateText.js';
 
 type Options = FileOption &
@@ -39,7 +39,6 @@ export function addValidate(program: Command): void {
     .option('--repair', 'log every drifted key again, and look at it once more');
   withJson(withConfig(command)).action(async (options: Options) => {
     const config = await configOf(options);
-    if (options.table !== undefined) await refuseUnknownTable(config, options.table);
     const report = await validateNow(config, options);
     printResult(options, report, validateText(report));
     if (report.left > 0) process.exitCode = 3;
@@ -55,15 +54,20 @@ export interface ValidateWish {
 /** Throws LS-SWEEP-STOPPED for a sweep that ended before it was through. */
 export async function validateNow(config: Config, wish: ValidateWish): Promise<SweepReport> {
   const stores = storesOf(config, wish.store);
-  const [{ startSweep }, { sweepReport }, { withClients }, { withPipeline }, { openProgress }] = await Promise.all([
+  const [{ startSweep }, { sweepReport }, { openMysql }, { withPipeline }, { openProgress }] = await Promise.all([
     import('../workers/sweepClient.js'),
     import('../stages/sweepReport.js'),
-    import('./clients.js'),
+    import('../stores/mysql/connection.js'),
     import('./pipeline.js'),
     import('./progress.js'),
   ]);
-  return withClients(config, async ({ mysql }) => {
-    const view = await withPipeline(config, (pipeline) => pipeline.view());
+  const mysql = openMysql(config.mysql, { connections: 1 });
+  try {
+    const looking = withPipeline(config, (pipeline) => pipeline.view());
+    // Nothing waits for it while the table is looked up.
+    looking.catch(() => undefined);
+    if (wish.table !== undefined) await refuseUncaptured(mysql, config.mysql.stateDatabase, wish.table);
+    const view = await looking;
     if (view === null) throw new LockstepError('LS-PIPELINE-NOT-RUNNING', `pipeline ${config.pipeline} does not run`);
     if (view.paused) throw new LockstepError('LS-PIPELINE-PAUSED', `pipeline ${config.pipeline} is paused`);
     const running = await startSweep(config, { table: wish.table ?? null, stores, repair: wish.repair === true });
@@ -92,7 +96,9 @@ export async function validateNow(config: Config, wish: ValidateWish): Promise<S
       process.removeListener('SIGINT', interrupt);
       await running.close();
     }
-  });
+  } finally {
+    await mysql.close();
+  }
 }
 
 function storesOf(config: Config, store: StoreName | undefined): readonly StoreName[] {
