@@ -16,7 +16,8 @@ export interface SweepActivityDeps extends Omit<SweepDeps, 'circumstances'> {
   readonly identity: PipelineIdentity;
 }
 
-const beatEveryMs = 300;
+/** As many as anywhere (activities/run.ts). */
+const beatsATimeout = 5;
 const answerWithinMs = 3_000;
 
 export function sweepActivities(own: SweepActivityDeps): SweepActivities {
@@ -49,9 +50,9 @@ function long<T extends { readonly kind: string }>(
   work: (run: SweepRun) => Promise<T>,
 ): Promise<T> {
   return alive(() =>
-    runStage(({ signal, beat }) => {
+    runStage(({ signal }) => {
       refuseAnotherPipeline(scope.identity, identity);
-      return work({ signal, beat });
+      return work({ signal, beat: () => undefined });
     }, null),
   );
 }
@@ -67,7 +68,7 @@ function short<T>({ identity }: SweepActivityDeps, scope: PipelineScope, work: (
 
 async function alive<T>(work: () => Promise<T>): Promise<T> {
   const context = Context.current();
-  const beating = setInterval(() => context.heartbeat(), beatEveryMs);
+  const beating = setInterval(() => context.heartbeat(), (context.info.heartbeatTimeoutMs ?? 0) / beatsATimeout);
   try {
     return await work();
   } finally {

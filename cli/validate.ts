@@ -22,7 +22,7 @@ import { validateText } from './validateText.js';
 type Options = FileOption &
   JsonOption & { readonly table?: string; readonly store?: StoreName; readonly repair?: true };
 
-const progressEveryMs = 500;
+const progressEveryMs = 1_000;
 
 export function addValidate(program: Command): void {
   const command = addCommand(program, {

@@ -57,7 +57,8 @@ export function encodeHeader(h: EventHeader): string {
  */
 export function decodeHeader(text: string): EventHeader | undefined {
   const ends = endsIn(text);
-  const [version = 0, afterOp = 0, seq = 0, ordinal = 0, at = 0, definition = 0, start = 0, end = 0, incarnation = 0] = ends;
+  const [version = 0, afterOp = 0, seq = 0, ordinal = 0, at = 0, definition = 0, start = 0, end = 0, incarnation = 0] =
+    ends;
   const op = text[version + 1];
   if (incarnation === 0 || version !== 1 || text[0] !== '1' || afterOp !== version + 2) return undefined;
   if (op !== 'c' && op !== 'u' && op !== 'd' && op !== 'r' && op !== 't') return undefined;

@@ -42,7 +42,7 @@ export function chunkRows({ rowsPerSecond }: Pick<PaceSettings, 'rowsPerSecond'>
   return Math.max(1_000, Math.min(50_000, Math.round(rowsPerSecond / 2)));
 }
 
-/** Rows of one read: pieces of about a tenth of a second at most, so that streams in the same process are not held up. */
+/** Rows of one read: ten reads a second, each a few milliseconds of work, so that streams in the same process are not held up. */
 export function batchRows(rate: number): number {
-  return Math.max(50, Math.min(1_000, Math.round(rate / 20)));
+  return Math.max(50, Math.min(1_000, Math.round(rate / 10)));
 }

@@ -9,7 +9,8 @@ import { asCount } from '../stores/mysql/cell.js';
 import type { Queries } from '../stores/mysql/connection.js';
 
 const lookEveryMs = 250;
-const askEveryMs = 250;
+/** Each marker is a transaction of the log: beside traffic half as many will do. */
+const askEveryMs = { first: 250, besideTraffic: 500 };
 /** What was seen so long ago says nothing of now. */
 const forgottenMs = 5_000;
 
@@ -48,7 +49,8 @@ export class Pace {
   /** Whether to write a marker now; whoever does so answers. One at a time. */
   asks(): boolean {
     const now = performance.now();
-    if (this.#askedAt !== null || now - this.#answeredAt < askEveryMs) return false;
+    const every = (this.#events?.perSecond ?? 0) > 0 ? askEveryMs.besideTraffic : askEveryMs.first;
+    if (this.#askedAt !== null || now - this.#answeredAt < every) return false;
     if (now - this.#answeredAt > forgottenMs) {
       this.#rate = Math.min(this.#rate, firstRate(this.#settings));
       this.#events = null;

@@ -90,7 +90,7 @@ export async function startSweep(config: Config, wish: SweepWish): Promise<Runni
       workflowId,
       async result(signal) {
         // A long poll would hold the command for its own length after an interrupt.
-        for (let pause = askEveryMs; ; pause = Math.min(500, pause * 1.2)) {
+        for (let pause = askEveryMs; ; pause = Math.min(1_000, pause * 1.2)) {
           const { status } = await within(() => handle.describe());
           if (status.name !== 'RUNNING' && status.name !== 'CONTINUED_AS_NEW') return within(() => handle.result());
           if (signal.aborted)

@@ -77,7 +77,7 @@ export function sweepOptions(pipeline: string, summary: string): ActivityOptions
     taskQueue: taskQueue(pipeline, 'sweep'),
     summary,
     startToCloseTimeout: '6 hours',
-    heartbeatTimeout: '3 seconds',
+    heartbeatTimeout: '5 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: {
       initialInterval: '500 milliseconds',
