@@ -22,6 +22,10 @@ export const draining = 'the worker drains';
 /** Each beat is a write of the server's, and one lost beat must be no alarm: so many of them are due in the timeout. */
 const beatsATimeout = 5;
 
+export function beatEveryMs({ info }: Context): number {
+  return (info.heartbeatTimeoutMs ?? 0) / beatsATimeout;
+}
+
 /**
  * Runs a stage until it ends by itself or is told to. A stage that stopped because its worker drains did not end for the
  * workflow: the attempt fails, and another worker goes on.
@@ -33,12 +37,12 @@ export async function runStage<T extends { readonly kind: string }>(
   outlive: AbortSignal | null,
 ): Promise<T> {
   const context = Context.current();
-  const beatEveryMs = (context.info.heartbeatTimeoutMs ?? 0) / beatsATimeout;
+  const everyMs = beatEveryMs(context);
   let beaten = 0;
   let standing: LockstepError | null = null;
   const beat = (): void => {
     const now = performance.now();
-    if (now - beaten < beatEveryMs) return;
+    if (now - beaten < everyMs) return;
     beaten = now;
     if (standing === null) context.heartbeat();
     else context.heartbeat(`${standing.code}: ${standing.message}`);

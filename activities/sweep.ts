@@ -10,14 +10,12 @@ import { sweepRows } from '../stages/sweepRows.js';
 import { stateQuery } from '../workflows/messages.js';
 import type { PipelineScope } from '../workflows/messages.js';
 import type { SweepActivities } from './contract.js';
-import { failingCleanly, refuseAnotherPipeline, runStage } from './run.js';
+import { beatEveryMs, failingCleanly, refuseAnotherPipeline, runStage } from './run.js';
 
 export interface SweepActivityDeps extends Omit<SweepDeps, 'circumstances'> {
   readonly identity: PipelineIdentity;
 }
 
-/** As many as anywhere (activities/run.ts). */
-const beatsATimeout = 5;
 const answerWithinMs = 3_000;
 
 export function sweepActivities(own: SweepActivityDeps): SweepActivities {
@@ -68,7 +66,7 @@ function short<T>({ identity }: SweepActivityDeps, scope: PipelineScope, work: (
 
 async function alive<T>(work: () => Promise<T>): Promise<T> {
   const context = Context.current();
-  const beating = setInterval(() => context.heartbeat(), (context.info.heartbeatTimeoutMs ?? 0) / beatsATimeout);
+  const beating = setInterval(() => context.heartbeat(), beatEveryMs(context));
   try {
     return await work();
   } finally {

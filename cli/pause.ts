@@ -55,13 +55,8 @@ export function notEmpty(text: string): string {
 
 /** A wish for a table that is not captured would be granted silently and do nothing. */
 export async function refuseUnknownTable(config: Config, table: string): Promise<void> {
-  const { openMysql } = await import('../stores/mysql/connection.js');
-  const mysql = openMysql(config.mysql, { connections: 1 });
-  try {
-    await refuseUncaptured(mysql, config.mysql.stateDatabase, table);
-  } finally {
-    await mysql.close();
-  }
+  const { withMysql } = await import('./mysql.js');
+  await withMysql(config, (mysql) => refuseUncaptured(mysql, config.mysql.stateDatabase, table));
 }
 
 export async function refuseUncaptured(

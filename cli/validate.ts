@@ -54,15 +54,14 @@ export interface ValidateWish {
 /** Throws LS-SWEEP-STOPPED for a sweep that ended before it was through. */
 export async function validateNow(config: Config, wish: ValidateWish): Promise<SweepReport> {
   const stores = storesOf(config, wish.store);
-  const [{ startSweep }, { sweepReport }, { openMysql }, { withPipeline }, { openProgress }] = await Promise.all([
+  const [{ startSweep }, { sweepReport }, { withMysql }, { withPipeline }, { openProgress }] = await Promise.all([
     import('../workers/sweepClient.js'),
     import('../stages/sweepReport.js'),
-    import('../stores/mysql/connection.js'),
+    import('./mysql.js'),
     import('./pipeline.js'),
     import('./progress.js'),
   ]);
-  const mysql = openMysql(config.mysql, { connections: 1 });
-  try {
+  return withMysql(config, async (mysql) => {
     const looking = withPipeline(config, (pipeline) => pipeline.view());
     // Nothing waits for it while the table is looked up.
     looking.catch(() => undefined);
@@ -96,9 +95,7 @@ export async function validateNow(config: Config, wish: ValidateWish): Promise<S
       process.removeListener('SIGINT', interrupt);
       await running.close();
     }
-  } finally {
-    await mysql.close();
-  }
+  });
 }
 
 function storesOf(config: Config, store: StoreName | undefined): readonly StoreName[] {
