@@ -335,6 +335,10 @@ export const errorCodes = {
     retryable: false,
     help: 'The bundle of the workflows is missing. Run: npm run build.',
   },
+  'LS-METRICS-ADDRESS': {
+    retryable: false,
+    help: 'Metrics cannot be served at the address given with `--metrics` or LOCKSTEP_METRICS: another process listens there, most often a second worker with the same one, or the address is not this machine’s. Give each worker a port of its own.',
+  },
   'LS-LOSS-COPYING': {
     retryable: true,
     help: 'A store, the log or the source lost something; the tables concerned are being copied again, the rest goes on. Nothing needs to be done; find out why it was lost.',

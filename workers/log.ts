@@ -1,6 +1,13 @@
 /** What a worker says: one JSON object a line on stderr, warnings and errors only unless asked for more. */
 import { draining } from '../activities/run.js';
-import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogLevel } from '@temporalio/worker';
+import {
+  DefaultLogger,
+  makeTelemetryFilterString,
+  Runtime,
+  type LogLevel,
+  type RuntimeOptions,
+} from '@temporalio/worker';
+import { LockstepError } from '../core/errors.js';
 
 /** Once a process, before the first connection. Signals are the caller's: they end a worker gracefully in one place. */
 export function installRuntime(options: { readonly level?: LogLevel; readonly metricsAddress?: string } = {}): void {
@@ -22,16 +29,21 @@ export function installRuntime(options: { readonly level?: LogLevel; readonly me
     const at = new Date(now).toISOString();
     process.stderr.write(`${JSON.stringify({ at, level: severity, message, ...facts })}\n`);
   });
-  Runtime.install({
-    logger,
-    shutdownSignals: [],
-    telemetryOptions: {
-      logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
-      ...(options.metricsAddress === undefined
-        ? {}
-        : { metrics: { prometheus: { bindAddress: options.metricsAddress } } }),
-    },
-  });
+  const logging = { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) };
+  const common = { logger, shutdownSignals: [] };
+  if (options.metricsAddress === undefined) Runtime.install({ ...common, telemetryOptions: { logging } });
+  else installWithMetrics({ ...common, telemetryOptions: { logging } }, options.metricsAddress);
+}
+
+/** @throws LockstepError LS-METRICS-ADDRESS where nothing can listen there. */
+function installWithMetrics(options: RuntimeOptions, address: string): void {
+  try {
+    const metrics = { prometheus: { bindAddress: address } };
+    Runtime.install({ ...options, telemetryOptions: { ...options.telemetryOptions, metrics } });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LockstepError('LS-METRICS-ADDRESS', `metrics cannot be served at ${address}: ${reason}`);
+  }
 }
 
 /** A stream that is tried again twice a second says the same each time: one line in ten seconds is enough. */

@@ -10,15 +10,16 @@ import { parse, stringify } from 'yaml';
 import type { PipelineStatus } from '../../core/status.js';
 import type { ScheduleView } from '../../workers/schedules.js';
 import { createPipeline, type Pipeline } from '../support/pipeline.js';
+import { freePort } from '../support/ports.js';
 import { until } from '../support/processes.js';
 import { openDrift, state, validate } from '../support/sweeps.js';
 
 const stack = inject('stack');
-const metricsPort = 20_000 + Math.floor(Math.random() * 20_000);
 /** Keys that a schedule may repair in a minute. */
 const perMinute = 40;
 const limitedRows = 2_000;
 let pipeline: Pipeline;
+let metricsPort: number;
 let redis: Redis;
 let connection: Connection;
 let client: Client;
@@ -50,6 +51,7 @@ beforeAll(async () => {
       INSERT INTO ${table} WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${rows})
         SELECT i, CONCAT('v', i) FROM n`);
   }
+  metricsPort = await freePort();
   pipeline.worker('--metrics', `127.0.0.1:${metricsPort}`);
   await pipeline.run('start', '--wait');
 });

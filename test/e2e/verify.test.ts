@@ -8,10 +8,10 @@ import type { RowDataPacket } from 'mysql2/promise';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { PipelineStatus } from '../../core/status.js';
 import { createPipeline, type Pipeline } from '../support/pipeline.js';
+import { freePort } from '../support/ports.js';
 import { until } from '../support/processes.js';
 
 const stack = inject('stack');
-const metricsPort = 20_000 + Math.floor(Math.random() * 20_000);
 let pipeline: Pipeline;
 let redis: Redis;
 let mongo: MongoClient;
@@ -139,13 +139,15 @@ test('status says until when each table is verified; metrics say the same', asyn
     for (const through of Object.values(verifiedThrough))
       expect(Date.parse(through ?? '')).toBeGreaterThanOrEqual(asked);
   }
-  pipeline.worker('--queues', 'control', '--metrics', `127.0.0.1:${metricsPort}`);
+  const address = `127.0.0.1:${await freePort()}`;
+  const worker = pipeline.worker('--queues', 'control', '--metrics', address);
   await pipeline.workers[pipeline.workers.length - 2]?.stop();
   let text = '';
   await until(
     'metrics are served',
     async () => {
-      const response = await fetch(`http://127.0.0.1:${metricsPort}/metrics`).catch(() => null);
+      if (!worker.running()) throw new Error(`the worker ended: ${worker.log()}`);
+      const response = await fetch(`http://${address}/metrics`).catch(() => null);
       text = (await response?.text()) ?? '';
       return text.includes('lockstep_verified_through_seconds');
     },
@@ -157,4 +159,8 @@ test('status says until when each table is verified; metrics say the same', asyn
   );
   expect(text).toMatch(/lockstep_lag_ms_bucket\{[^}]*le="\+Inf"/);
   expect(text).toMatch(/lockstep_verify_differences\{[^}]*store="redis"[^}]*\} 2\b/);
+
+  const second = await pipeline.cli('worker', '--metrics', address);
+  expect(second.code).not.toBe(0);
+  expect(second.stderr).toContain(`LS-METRICS-ADDRESS: metrics cannot be served at ${address}: `);
 });

@@ -5,7 +5,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { obtain } from '../../temporal-compose/cache.js';
@@ -13,6 +12,7 @@ import { runFetch } from '../../temporal-compose/command.js';
 import { cacheFolder } from '../../temporal-compose/place.js';
 import { Progress } from '../../temporal-compose/progress.js';
 import { findProgram, requireTool } from '../../temporal-compose/tool.js';
+import { freePort } from './ports.js';
 
 const artifacts = [
   'org.apache.kafka:connect-runtime:4.3.0',
@@ -115,13 +115,4 @@ function properties(settings: Readonly<Record<string, string>>): string {
   return Object.entries(settings)
     .map(([name, value]) => `${name}=${value.replaceAll('\\', '\\\\')}\n`)
     .join('');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
-  return address.port;
 }
