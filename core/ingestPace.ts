@@ -19,17 +19,25 @@ export interface Pace {
   /** Of the time, 0 to 1. */
   readonly share: number;
   readonly chunksAtOnce: number;
-  /** Smoothed. */
+  /** Of the latest looks, how many met others at work: 0 to 1. */
   readonly others: number;
+  /** Somebody works beside us, so that it matters what a transaction takes without us. */
+  readonly shared: boolean;
   readonly commitMs: number;
   /** Above, the slowest store is given time: what waits is memory, and lag for the application's own changes. */
   readonly landingTargetMs: number;
   readonly slowedBy: 'application' | 'stores' | null;
 }
 
-/** Others at work: on average every tenth look met one. */
+/**
+ * Somebody is at work once every tenth look meets one, and until one in twenty-five does. An application of short
+ * statements is met by one look in four or five; a few that meet nobody must not let the ingest loose on it.
+ */
 const someone = 0.1;
-const smoothing = 0.25;
+const nobody = 0.04;
+const smoothing = { others: 0.04, commitMs: 0.25 };
+/** What the share grows by in a look once nobody is at work: all of it within three seconds. */
+const growth = 1.1;
 const leastShare = 0.2;
 const mostChunks = 12;
 export const fewestChunks = 2;
@@ -37,29 +45,29 @@ const landingTargetMs = 1_500;
 /** What a transaction of one row may take beside us, in times of what it takes without us. */
 const tolerated = 1.5;
 
-export const firstPace: Pace = {
-  share: 1,
-  chunksAtOnce: 4,
-  others: 0,
-  commitMs: 0,
-  landingTargetMs,
-  slowedBy: null,
-};
-
-/** Whether somebody works beside us, so that it matters what a transaction takes without us. */
-export function isShared({ others }: Pick<Pace, 'others'>): boolean {
-  return others > someone;
+/** others: of the looks before the ingest began, how many met others at work. Beside them it begins slowly. */
+export function firstPace(others: number): Pace {
+  const shared = others > someone;
+  return {
+    share: shared ? leastShare : 1,
+    chunksAtOnce: 4,
+    others,
+    shared,
+    commitMs: 0,
+    landingTargetMs,
+    slowedBy: shared ? 'application' : null,
+  };
 }
 
 /** atRestMs: what a transaction of one row took when the ingest last stood still. */
 export function nextPace(pace: Pace, reading: PaceReading, atRestMs: number): Pace {
-  const others = pace.others + smoothing * (reading.others - pace.others);
+  const others = pace.others + smoothing.others * (Math.min(1, reading.others) - pace.others);
   const commitMs =
-    pace.commitMs === 0 ? reading.commitMs : pace.commitMs + smoothing * (reading.commitMs - pace.commitMs);
-  const shared = isShared({ others });
+    pace.commitMs === 0 ? reading.commitMs : pace.commitMs + smoothing.commitMs * (reading.commitMs - pace.commitMs);
+  const shared = others > (pace.shared ? nobody : someone);
   const tooSlow = commitMs > tolerated * atRestMs;
   const share = !shared
-    ? Math.min(1, pace.share * 1.5)
+    ? Math.min(1, pace.share * growth)
     : tooSlow
       ? Math.max(leastShare, pace.share * 0.8)
       : Math.min(1, pace.share + 0.02);
@@ -68,7 +76,7 @@ export function nextPace(pace: Pace, reading: PaceReading, atRestMs: number): Pa
     ? Math.max(fewestChunks, pace.chunksAtOnce - 1)
     : Math.min(mostChunks, pace.chunksAtOnce + (reading.landingMs < pace.landingTargetMs / 2 ? 1 : 0));
   const slowedBy = shared && share < 0.95 ? 'application' : late ? 'stores' : null;
-  return { share, chunksAtOnce, others, commitMs, landingTargetMs: nextTarget(pace, reading, late), slowedBy };
+  return { share, chunksAtOnce, others, shared, commitMs, landingTargetMs: nextTarget(pace, reading, late), slowedBy };
 }
 
 /**

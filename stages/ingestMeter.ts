@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, type LockstepError } from '../core/errors.js';
-import { fewestChunks, firstPace, isShared, nextPace, type Pace } from '../core/ingestPace.js';
+import { fewestChunks, firstPace, nextPace, type Pace } from '../core/ingestPace.js';
 import type { IngestCounts, IngestProgress } from '../core/ingestReport.js';
 import { writeProgress, type Landed } from '../stores/mysql/ingestChunks.js';
 import type { Mysql } from '../stores/mysql/connection.js';
@@ -46,7 +46,7 @@ export class IngestMeter {
   #inTheWay: LockstepError | null = null;
   #ticking: Promise<void> = Promise.resolve();
   counts: IngestCounts;
-  pace: Pace = firstPace;
+  pace: Pace = firstPace(0);
 
   constructor({ mysql }: { readonly mysql: Mysql }, ingest: Ingest, counts: IngestCounts, hooks: IngestHooks) {
     this.#mysql = mysql;
@@ -57,23 +57,31 @@ export class IngestMeter {
 
   async begin(): Promise<void> {
     this.#seesSessions = hasGlobal(await readGrants(this.#mysql), 'PROCESS');
-    await this.measureAtRest();
+    this.pace = firstPace(await this.measureAtRest());
     this.#ticking = this.#tick();
   }
 
   /** What a transaction takes without us was measured too long ago to be held against an application's. */
   get shouldStandStill(): boolean {
     const every = Math.max(restEveryMs, workPerRest * this.#stoodMs);
-    return isShared(this.pace) && performance.now() - this.#measuredAt > every;
+    return this.pace.shared && performance.now() - this.#measuredAt > every;
   }
 
-  /** While nothing is brought in and nothing lands. since: the moment when the last chunk before it was in. */
-  async measureAtRest(since = performance.now()): Promise<void> {
+  /**
+   * While nothing is brought in and nothing lands. Returns in how many of its looks others were at work, 0 to 1.
+   * since: the moment when the last chunk before it was in.
+   */
+  async measureAtRest(since = performance.now()): Promise<number> {
     const times: number[] = [];
-    for (let i = 0; i < probesAtRest; i++) times.push(await this.#probe());
+    let met = 0;
+    for (let i = 0; i < probesAtRest; i++) {
+      times.push(await this.#probe());
+      if ((await this.#readOthers()) > 0) met++;
+    }
     this.#atRestMs = times.toSorted((a, b) => a - b)[Math.floor(probesAtRest * 0.7)] ?? 0;
     this.#measuredAt = performance.now();
     this.#stoodMs = this.#measuredAt - since;
+    return met / probesAtRest;
   }
 
   async end(): Promise<void> {
@@ -142,7 +150,7 @@ export class IngestMeter {
 
   async #look(): Promise<void> {
     const commitMs = await this.#probe();
-    const others = this.#ingest.options.fullSpeed === true ? 0 : await this.#readOthers();
+    const others = await this.#readOthers();
     const [oldest] = this.#landing;
     const landingMs = oldest === undefined ? 0 : performance.now() - oldest.since;
     const landingAlone = oldest !== undefined && oldest.among <= fewestChunks;
@@ -150,6 +158,7 @@ export class IngestMeter {
   }
 
   async #readOthers(): Promise<number> {
+    if (this.#ingest.options.fullSpeed === true) return 0;
     const others = this.#seesSessions ? await readOthersRunning(this.#mysql) : null;
     if (others !== null) return others;
     // The one that asks, those that load, and what capture does for the log road.

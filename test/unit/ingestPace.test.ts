@@ -1,19 +1,12 @@
 /** What an ingest's pace comes to beside applications and stores of several kinds: simulated, tick by tick. */
 import { describe, expect, it } from 'vitest';
-import {
-  fewestChunks,
-  firstPace,
-  isShared,
-  nextPace,
-  restMs,
-  type Pace,
-  type PaceReading,
-} from '../../core/ingestPace.js';
+import { fewestChunks, firstPace, nextPace, restMs, type Pace, type PaceReading } from '../../core/ingestPace.js';
+import { seededRandom } from '../support/random.js';
 
 /** What a server answers at a pace; the pace that it settles at. */
 function settled(
   answer: (pace: Pace) => Partial<PaceReading>,
-  { atRestMs = 4, ticks = 400, from = firstPace }: { atRestMs?: number; ticks?: number; from?: Pace } = {},
+  { atRestMs = 4, ticks = 400, from = firstPace(0) }: { atRestMs?: number; ticks?: number; from?: Pace } = {},
 ): Pace {
   let pace = from;
   for (let i = 0; i < ticks; i++) {
@@ -49,7 +42,7 @@ describe('the share of the time', () => {
     const busy = { commitMs: 17, others: 5 };
     const starved = settled(() => busy, { atRestMs: 4 });
     expect(starved.share).toBeCloseTo(0.2);
-    expect(isShared(starved)).toBe(true);
+    expect(starved.shared).toBe(true);
     // Measured anew, it is the difference that counts.
     expect(settled(() => busy, { atRestMs: 16, from: starved }).share).toBe(1);
   });
@@ -57,7 +50,33 @@ describe('the share of the time', () => {
   it('is all of it again once the application rests', () => {
     const slowed = settled(() => ({ commitMs: 40, others: 4 }));
     expect(slowed.share).toBeCloseTo(0.2);
-    expect(settled(() => ({ commitMs: 40 }), { from: slowed, ticks: 40 }).share).toBe(1);
+    expect(settled(() => ({ commitMs: 40 }), { from: slowed, ticks: 100 }).share).toBe(1);
+  });
+
+  it('is not let loose on an application of short statements, which most looks do not meet', () => {
+    // One look in five meets it; twenty loads of a minute each, drawn with one seed.
+    const random = seededRandom(20_261_123);
+    for (let load = 0; load < 20; load++) {
+      let pace = firstPace(0.2);
+      let most = 0;
+      for (let tick = 0; tick < 350; tick++) {
+        pace = settled(() => ({ commitMs: 40, others: random.chance(0.2) ? 1 : 0 }), { from: pace, ticks: 1 });
+        most = Math.max(most, pace.share);
+      }
+      expect(most).toBeLessThan(0.35);
+    }
+  });
+
+  it('is not held down by somebody who only asks now and then', () => {
+    const pace = settled(() => ({ commitMs: 40 }));
+    const asked = settled(() => ({ commitMs: 40, others: 2 }), { from: pace, ticks: 1 });
+    expect(asked.share).toBe(1);
+    expect(settled(() => ({ commitMs: 40 }), { from: asked, ticks: 1 }).share).toBe(1);
+  });
+
+  it('begins small where the first looks met others', () => {
+    expect(firstPace(0.2)).toMatchObject({ share: 0.2, shared: true, slowedBy: 'application' });
+    expect(firstPace(0.05)).toMatchObject({ share: 1, shared: false, slowedBy: null });
   });
 
   it('never falls below a fifth, and rests at most two seconds', () => {
@@ -87,7 +106,7 @@ describe('chunks under way', () => {
       landingMs: 10_000,
       landingAlone: chunksAtOnce <= fewestChunks,
     });
-    let pace = firstPace;
+    let pace = firstPace(0);
     const underWay: number[] = [];
     for (let i = 0; i < 1_000; i++) {
       pace = settled(far, { from: pace, ticks: 1 });
