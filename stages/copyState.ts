@@ -5,7 +5,8 @@ import { LockstepError } from '../core/errors.js';
 import type { Store } from '../core/store.js';
 import type { Mysql, Queries, Session } from '../stores/mysql/connection.js';
 import { lockCopy, type Copy, type CopyPhase } from '../stores/mysql/copies.js';
-import type { CopyScope } from '../stores/mysql/copyRows.js';
+import { tableEnd, type CopyScope } from '../stores/mysql/copyRows.js';
+import type { Boundary } from '../stores/mysql/keyWalk.js';
 
 export interface SnapshotDeps {
   readonly config: Config;
@@ -56,6 +57,16 @@ export function asCopyOwner<T>(
 /** Someone else's lock, or MySQL's choice: the same again, a little later. */
 export function isPassing(error: unknown): boolean {
   return error instanceof LockstepError && (error.code === 'LS-MYSQL-LOCK-WAIT' || error.code === 'LS-MYSQL-DEADLOCK');
+}
+
+/** The table's last key while its triggers stand. Where somebody locks the table it is not known; the copy looks for itself. */
+export async function endOf(queries: Queries, definition: Definition): Promise<Boundary | null> {
+  try {
+    return await tableEnd(queries, definition);
+  } catch (error) {
+    if (!isPassing(error)) throw error;
+    return null;
+  }
 }
 
 const beatEveryMs = 200;

@@ -1,11 +1,13 @@
 /**
  * The phase `rows`: walks the table along its key, chunk by chunk, each one short transaction that logs the rows, notes
- * those it had to pass by, and moves the copy's row. No lock is waited for while another is held.
+ * those it had to pass by, and moves the copy's row, up to the key that was the last when the copy began: whatever was added
+ * since, the triggers have logged. No lock is waited for while another is held.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addSkipped, moveCopy, type Copy } from '../stores/mysql/copies.js';
 import { backlogSpan } from '../stores/mysql/backlog.js';
 import type { Queries } from '../stores/mysql/connection.js';
+import type { Boundary } from '../stores/mysql/keyWalk.js';
 import { chunkEnd, holdsMore, logRange, unlogged } from '../stores/mysql/copyRows.js';
 import { within } from '../stores/mysql/patience.js';
 import { asCopyOwner, isPassing, type CopyContext } from './copyState.js';
@@ -41,7 +43,7 @@ export async function copyRows(context: CopyContext): Promise<void> {
 async function copyChunk(context: CopyContext, rows: number): Promise<'end' | { readonly heldMs: number }> {
   let lockedAt = 0;
   const end = await asCopyOwner(context, 'rows', async (queries, copy) => {
-    const upTo = await chunkEnd(queries, context.definition, copy.after, rows);
+    const upTo = await nextEnd(queries, context, copy, rows);
     if (upTo === null) {
       await moveCopy(queries, context.stateDatabase, context.tableId, { phase: 'skipped' });
       return true;
@@ -51,6 +53,16 @@ async function copyChunk(context: CopyContext, rows: number): Promise<'end' | { 
     return false;
   });
   return end ? 'end' : { heldMs: performance.now() - lockedAt };
+}
+
+async function nextEnd(
+  queries: Queries,
+  { definition }: CopyContext,
+  { after, last }: Copy,
+  rows: number,
+): Promise<Boundary | null> {
+  if (last?.length === 0) return null;
+  return await chunkEnd(queries, definition, { after, upTo: last }, rows);
 }
 
 /** Logs the rows of a range that nobody holds, and notes the others. */

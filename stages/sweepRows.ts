@@ -146,9 +146,14 @@ async function claim(
         return { after: asBoundary(after), upTo: asBoundary(upTo), counts, begun: state.marker };
       }
       if (state.cutAll) return null;
-      const end = await chunkEnd(queries, table.definition, state.next, chunkRows(context.config.validate));
+      const end = await chunkEnd(
+        queries,
+        table.definition,
+        { after: state.next, upTo: null },
+        chunkRows(context.config.validate),
+      );
       // The last one has no end: what is inserted behind it while it is read belongs to it.
-      const more = end !== null && (await chunkEnd(queries, table.definition, end, 1)) !== null;
+      const more = end !== null && (await chunkEnd(queries, table.definition, { after: end, upTo: null }, 1)) !== null;
       await cutChunk(queries, stateDatabase, sweep, state, more ? end : null);
     }
   });

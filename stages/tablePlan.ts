@@ -6,7 +6,7 @@ import { definitionHash, type Definition, type DefinitionHash } from '../core/de
 import type { TableFilter } from '../core/glob.js';
 import { keptDefinition, type SchemaPolicy } from '../core/schemaPolicy.js';
 import type { CopyReason } from '../stores/mysql/copies.js';
-import { changesKey, changesRows } from '../stores/mysql/definitionChange.js';
+import { changesKey, changesOrder, changesRows } from '../stores/mysql/definitionChange.js';
 import { leftOut, type LeftOut, type TableFacts } from '../stores/mysql/eligibility.js';
 import type { KnownSchema } from '../stores/mysql/schemaHistory.js';
 import type { CapturedTable } from '../stores/mysql/state.js';
@@ -152,7 +152,8 @@ function tableWork(
   const sameDefinition = captured.definition === definitionHash(wanted);
   if (isSettled(difference) && sameDefinition && !source.waiting.has(captured.id)) return null;
   const follows = policy !== 'ignore' || before === undefined || changesKey(before, wanted);
-  const changed = !sameDefinition && follows && (before === undefined || changesRows(before, wanted));
+  const changed =
+    !sameDefinition && follows && (before === undefined || changesRows(before, wanted) || changesOrder(before, wanted));
   const copy = difference.gap ? 'trigger-gap' : changed ? 'columns-changed' : null;
   return { definition: wanted, id: captured.id, copy };
 }

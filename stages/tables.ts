@@ -28,6 +28,7 @@ import { quoteTable } from '../stores/mysql/quote.js';
 import { takeTable, leaveTable } from '../stores/mysql/tableLock.js';
 import { triggersOf, type TriggerScope } from '../stores/mysql/triggers.js';
 import type { TablePlan, TableWork } from './tablePlan.js';
+import { endOf } from './copyState.js';
 import { readSource, type TablesDeps } from './tableSource.js';
 
 const defaultPatienceMs = 5_000;
@@ -206,9 +207,10 @@ export async function settleTable(
   });
   if (id === null) return;
   await exchangeTriggers(deps, session, definition, { stateDatabase, tableId: id, definer });
+  const last = await endOf(session, definition);
   await mysql.transaction(async (queries) => {
     await useDefinition(queries, stateDatabase, id, definitionHash(definition));
-    if (options.release) await releaseCopy(queries, stateDatabase, id);
+    if (options.release) await releaseCopy(queries, stateDatabase, id, last);
   });
 }
 

@@ -46,6 +46,11 @@ export interface Copy {
   readonly reason: CopyReason;
   /** Boundary behind the last chunk; null before the first. */
   readonly after: Boundary | null;
+  /**
+   * The table's last key at a moment when its triggers stood: rows behind it came later, and are captured. Empty: it had no
+   * row. null: nobody has looked.
+   */
+  readonly last: Boundary | null;
   readonly rowsCopied: number;
   readonly rowsEstimated: number;
   readonly orphans: number;
@@ -59,7 +64,7 @@ export interface Copy {
 }
 
 const columns = `run, phase, reason, next_key, rows_copied, rows_estimated, orphans, look_for_orphans,
-  CAST(UNIX_TIMESTAMP(started_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(finished_at) * 1000 AS UNSIGNED), table_id, done_before`;
+  CAST(UNIX_TIMESTAMP(started_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(finished_at) * 1000 AS UNSIGNED), table_id, done_before, last_key`;
 
 export async function readCopies(queries: Queries, stateDatabase: string): Promise<readonly Copy[]> {
   const rows = await queries.rows(`SELECT ${columns} FROM ${quoteTable(stateDatabase, 'copies')} ORDER BY table_id`);
@@ -90,7 +95,7 @@ function asCopy(row: Row): Copy {
     run: asText(row[0]),
     phase: asPhase(asText(row[1])),
     reason: asText(row[2]) as CopyReason,
-    after: row[3] === null ? null : decodeBoundary(asText(row[3])),
+    after: boundaryOrNull(row[3]),
     rowsCopied: asCount(row[4]),
     rowsEstimated: asCount(row[5]),
     orphans: asCount(row[6]),
@@ -99,7 +104,12 @@ function asCopy(row: Row): Copy {
     finishedAt: asCountOrNull(row[9] ?? null),
     tableId: asCount(row[10]),
     doneBefore: asCount(row[11]) === 1,
+    last: boundaryOrNull(row[12]),
   };
+}
+
+function boundaryOrNull(cell: Row[number] | undefined): Boundary | null {
+  return cell === null || cell === undefined ? null : decodeBoundary(asText(cell));
 }
 
 /**
@@ -118,18 +128,23 @@ export async function requestCopy(
 ): Promise<void> {
   await queries.run(
     `INSERT INTO ${quoteTable(stateDatabase, 'copies')} (table_id, run, phase, reason) VALUES (?, ?, ?, ?) AS wish
-     ON DUPLICATE KEY UPDATE run = wish.run, phase = IF(copies.phase = 'waiting', 'waiting', wish.phase), reason = wish.reason, next_key = NULL, rows_copied = 0,
+     ON DUPLICATE KEY UPDATE run = wish.run, phase = IF(copies.phase = 'waiting', 'waiting', wish.phase), reason = wish.reason, next_key = NULL, last_key = NULL, rows_copied = 0,
        rows_estimated = 0, orphans = 0, look_for_orphans = TRUE, started_at = CURRENT_TIMESTAMP(6), finished_at = NULL`,
     [wish.tableId, wish.run, wish.phase ?? 'needed', wish.reason],
   );
   await queries.run(`DELETE FROM ${quoteTable(stateDatabase, 'skipped')} WHERE table_id = ?`, [wish.tableId]);
 }
 
-/** The triggers stand: a waiting copy may begin. */
-export async function releaseCopy(queries: Queries, stateDatabase: string, tableId: number): Promise<void> {
+/** The triggers stand: a waiting copy may begin, and ends with the key that is the last one now. */
+export async function releaseCopy(
+  queries: Queries,
+  stateDatabase: string,
+  tableId: number,
+  last: Boundary | null,
+): Promise<void> {
   await queries.run(
-    `UPDATE ${quoteTable(stateDatabase, 'copies')} SET phase = 'needed' WHERE table_id = ? AND phase = 'waiting'`,
-    [tableId],
+    `UPDATE ${quoteTable(stateDatabase, 'copies')} SET phase = 'needed', last_key = ? WHERE table_id = ? AND phase = 'waiting'`,
+    [last === null ? null : encodeBoundary(last), tableId],
   );
 }
 
@@ -141,6 +156,7 @@ export async function moveCopy(
   to: {
     readonly phase?: CopyPhase;
     readonly after?: Boundary;
+    readonly last?: Boundary;
     readonly moreRows?: number;
     readonly moreOrphans?: number;
     readonly rowsEstimated?: number;
@@ -150,6 +166,7 @@ export async function moveCopy(
   const changes: readonly (readonly [string, Value])[] = [
     ...(to.phase === undefined ? [] : [['phase = ?', to.phase] as const]),
     ...(to.after === undefined ? [] : [['next_key = ?', encodeBoundary(to.after)] as const]),
+    ...(to.last === undefined ? [] : [['last_key = ?', encodeBoundary(to.last)] as const]),
     ...(to.moreRows === undefined ? [] : [['rows_copied = rows_copied + ?', to.moreRows] as const]),
     ...(to.moreOrphans === undefined ? [] : [['orphans = orphans + ?', to.moreOrphans] as const]),
     ...(to.rowsEstimated === undefined ? [] : [['rows_estimated = ?', to.rowsEstimated] as const]),

@@ -4,7 +4,7 @@
  * smaller seq, and whatever changes the row later has a larger one. Without the lock an old image can overtake a newer one.
  */
 import { definitionHash, type Column, type Definition } from '../../core/definition.js';
-import { asCount, asCountOrNull, asText } from './cell.js';
+import { asCount, asCountOrNull, asText, type Row } from './cell.js';
 import type { Queries } from './connection.js';
 import { errorNumber } from './failure.js';
 import { atKey, boundaryColumns, inRange, keyOrder, type Boundary, type KeyRange } from './keyWalk.js';
@@ -24,19 +24,36 @@ export interface LoggedRows {
   readonly firstSeq: number;
 }
 
-/** Non-locking: key of the row that ends a chunk of `rows` rows, the last row's if there are fewer; null behind the end. */
+/** Non-locking: key of the row that ends the first `rows` rows of a range, its last row's if there are fewer; null where it has none. */
 export async function chunkEnd(
   queries: Queries,
   definition: Definition,
-  after: Boundary | null,
+  range: KeyRange,
   rows: number,
 ): Promise<Boundary | null> {
+  const [full] = await queries.rows(
+    `${keysOf(definition, range)} ORDER BY ${keyOrder(definition)} LIMIT 1 OFFSET ${rows - 1}`,
+  );
+  return full === undefined ? await lastKey(queries, definition, range) : boundaryOf(definition, full);
+}
+
+/** Non-locking: the table's last key that is committed; empty where it has no row. */
+export async function tableEnd(queries: Queries, definition: Definition): Promise<Boundary> {
+  return (await lastKey(queries, definition, { after: null, upTo: null })) ?? [];
+}
+
+async function lastKey(queries: Queries, definition: Definition, range: KeyRange): Promise<Boundary | null> {
+  const [last] = await queries.rows(`${keysOf(definition, range)} ORDER BY ${keyOrder(definition, 'DESC')} LIMIT 1`);
+  return last === undefined ? null : boundaryOf(definition, last);
+}
+
+function keysOf(definition: Definition, range: KeyRange): string {
   const columns = `${boundaryColumns(definition)}${besideTheKey(definition)}`;
-  const behind = `SELECT ${columns} FROM ${source(definition)} WHERE ${inRange(definition, { after, upTo: null })}`;
-  const [full] = await queries.rows(`${behind} ORDER BY ${keyOrder(definition)} LIMIT 1 OFFSET ${rows - 1}`);
-  const [last] =
-    full === undefined ? await queries.rows(`${behind} ORDER BY ${keyOrder(definition, 'DESC')} LIMIT 1`) : [full];
-  return last === undefined ? null : last.slice(0, definition.key.length).map((cell) => asText(cell));
+  return `SELECT ${columns} FROM ${source(definition)} WHERE ${inRange(definition, range)}`;
+}
+
+function boundaryOf(definition: Definition, row: Row): Boundary {
+  return row.slice(0, definition.key.length).map((cell) => asText(cell));
 }
 
 /** Locks and logs in one statement, and passes by every row whose lock it would have to wait for. */

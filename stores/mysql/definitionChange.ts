@@ -28,6 +28,12 @@ export function changesKey(before: Definition, now: Definition): boolean {
   });
 }
 
+/** True when rows stand in another order of the key: a copy that is under way would go on at the wrong place. */
+export function changesOrder(before: Definition, now: Definition): boolean {
+  const earlier = keyColumns(before);
+  return keyColumns(now).some(({ collation }, i) => earlier[i]?.collation !== collation);
+}
+
 function keyLooks(column: Column): string {
   const { name, precision, scale, fsp, form } = column;
   return JSON.stringify([

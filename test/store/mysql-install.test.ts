@@ -367,8 +367,9 @@ test('with the documented rights alone a table is installed, written by an appli
       new AbortController().signal,
       hooks,
     );
-    expect(outcome).toEqual({ kind: 'copied', rows: 2, orphans: 0 });
-    expect((await rig.log()).map((row) => row.op)).toEqual(['c', 'u', 'r', 'r']);
+    // The row that came behind it is in the log already.
+    expect(outcome).toEqual({ kind: 'copied', rows: 1, orphans: 0 });
+    expect((await rig.log()).map((row) => row.op)).toEqual(['c', 'u', 'r']);
     expect(await watchTriggers({ config, mysql })).toMatchObject({ changed: [], problems: [] });
     expect(await uninstall({ config, mysql })).toEqual({ triggers: 6, stateDropped: true });
   } finally {

@@ -10,7 +10,7 @@ import type { CopyOutcome } from '../../core/outcome.js';
 import { asCount, asText } from '../../stores/mysql/cell.js';
 import type { Mysql, Queries, Session } from '../../stores/mysql/connection.js';
 import { readCopies, requestCopy, type Copy } from '../../stores/mysql/copies.js';
-import { chunkEnd, holdsMore } from '../../stores/mysql/copyRows.js';
+import { chunkEnd, holdsMore, tableEnd } from '../../stores/mysql/copyRows.js';
 import { readTables } from '../../stores/mysql/definitions.js';
 import { atKey, decodeBoundary, encodeBoundary, inRange, type Boundary } from '../../stores/mysql/keyWalk.js';
 import { atKeyText } from '../../stores/mysql/keyLookup.js';
@@ -236,6 +236,53 @@ test('an abort ends it between two chunks; the next attempt goes on from there',
   expect(before).toBeLessThan(20_000);
   expect(await copy('t')).toEqual({ kind: 'copied', rows: 20_000, orphans: 0 });
   expect(await rig.log()).toHaveLength(20_000);
+});
+
+test('rows that come behind the last one while a table is copied are in the log once, by the triggers', async () => {
+  await rig.run('CREATE TABLE {src}.t (id INT PRIMARY KEY, v TEXT)');
+  await fill('t', 5_000);
+  await rig.install();
+  const abort = new AbortController();
+  const config = { snapshot: { ...rig.config.snapshot, chunkMs: 1 } };
+  let beats = 0;
+  const beat = (): void => void (++beats === 4 && abort.abort());
+  expect(await copy('t', { config, signal: abort.signal, beat })).toEqual({ kind: 'stopped' });
+  expect((await onlyCopy()).rowsCopied).toBeLessThan(5_000);
+  await rig.run(
+    "INSERT INTO {src}.t VALUES (0, 'before'), (5001, 'behind'), (5002, 'behind')",
+    'DELETE FROM {src}.t WHERE id = 5000',
+    'UPDATE {src}.t SET id = 9000 WHERE id = 4999',
+  );
+  expect(await copy('t')).toEqual({ kind: 'copied', rows: 4_998, orphans: 0 });
+  const behind = (await rig.log()).filter(({ key }) => /"id":(?:500[012]|9000|0)}/.test(key ?? ''));
+  expect(behind.map(({ op, key }) => `${op} ${key}`).toSorted()).toEqual([
+    'c {"id":0}',
+    'c {"id":5001}',
+    'c {"id":5002}',
+    'c {"id":9000}',
+    'd {"id":5000}',
+  ]);
+  await expectReplayEqualsTable('t');
+});
+
+test('a key that is sorted otherwise in the middle of a copy is copied from the beginning', async () => {
+  await rig.run(
+    'CREATE TABLE {src}.t (id VARCHAR(20) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, v TEXT)',
+    `INSERT INTO {src}.t WITH RECURSIVE s AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM s WHERE i < 5000)
+     SELECT /*+ SET_VAR(cte_max_recursion_depth=10000) */ CONCAT(IF(i < 2500, 'a', 'B'), i), 'x' FROM s`,
+  );
+  await rig.install();
+  const abort = new AbortController();
+  const config = { snapshot: { ...rig.config.snapshot, chunkMs: 1 } };
+  let beats = 0;
+  const beat = (): void => void (++beats === 3 && abort.abort());
+  expect(await copy('t', { config, signal: abort.signal, beat })).toEqual({ kind: 'stopped' });
+  expect((await onlyCopy()).rowsCopied).toBeGreaterThan(0);
+  // Every B now stands before every a.
+  await rig.run('ALTER TABLE {src}.t MODIFY id VARCHAR(20) COLLATE utf8mb4_0900_bin');
+  await rig.install();
+  expect(await copy('t')).toMatchObject({ kind: 'copied', rows: 5_000 });
+  expect((await replayed()).size).toBe(5_000);
 });
 
 test('kill -9 at any moment neither loses nor doubles a row', async () => {
@@ -472,9 +519,10 @@ describe('a walk in chunks of three sees each row exactly once', () => {
 async function walk(queries: Queries, definition: Definition): Promise<string[]> {
   const table = `${rig.source}.${definition.table} t`;
   const seen: string[] = [];
+  const end = decodeBoundary(encodeBoundary(await tableEnd(queries, definition)));
   let after: Boundary | null = null;
   for (;;) {
-    const upTo: Boundary | null = await chunkEnd(queries, definition, after, 3);
+    const upTo: Boundary | null = await chunkEnd(queries, definition, { after, upTo: end }, 3);
     if (upTo === null) return seen;
     const range = { after, upTo };
     const keys = await queries.rows(
@@ -507,8 +555,8 @@ test('a range of a composite key is one range of the index', async () => {
   );
   const [facts] = await readTables(rig.mysql, rig.source, 'c');
   const { definition } = facts!;
-  const after = await chunkEnd(rig.mysql, definition, null, 200);
-  const upTo = await chunkEnd(rig.mysql, definition, after, 100);
+  const after = await chunkEnd(rig.mysql, definition, { after: null, upTo: null }, 200);
+  const upTo = await chunkEnd(rig.mysql, definition, { after, upTo: null }, 100);
   const [plan] = await rig.mysql.rows(
     `EXPLAIN FORMAT=TREE SELECT * FROM ${rig.source}.c t FORCE INDEX (PRIMARY) WHERE ${inRange(definition, { after, upTo })}`,
   );
@@ -531,9 +579,9 @@ test.each([0, 20, 800])('a chunk reads its own rows alone, when the statistics k
     const rows = await session.rows("SHOW SESSION STATUS LIKE 'Handler_read_next'");
     return Number(asText(rows[0]?.[1]));
   };
-  const after = await chunkEnd(session, definition, null, 500);
+  const after = await chunkEnd(session, definition, { after: null, upTo: null }, 500);
   const before = await rowsRead();
-  const upTo = await chunkEnd(session, definition, after, 100);
+  const upTo = await chunkEnd(session, definition, { after, upTo: null }, 100);
   expect(await holdsMore(session, definition, { after, upTo }, 100)).toBe(false);
   expect((await rowsRead()) - before).toBeLessThanOrEqual(200);
   session.destroy();
