@@ -8,7 +8,7 @@ import { LockstepError } from '../core/errors.js';
 import { isKeyText } from '../core/keyText.js';
 import { targetOf } from '../core/target.js';
 import { forgetCopy, moveCopy } from '../stores/mysql/copies.js';
-import { logDeletes } from '../stores/mysql/copyRows.js';
+import { logDeletes, tableEnd } from '../stores/mysql/copyRows.js';
 import { forgetOldKeys, readOldKeys } from '../stores/mysql/oldKeys.js';
 import { readDefinition } from '../stores/mysql/state.js';
 import { untilCaughtUp } from './caughtUp.js';
@@ -17,12 +17,14 @@ import { untilCaptureKeepsUp } from './snapshotRows.js';
 
 /** Returns when the rows may come, or at an abort. Safe to begin again. */
 export async function removeOldKeys(context: CopyContext, stores: SnapshotDeps['stores']): Promise<void> {
-  const { session, stateDatabase, tableId } = context;
+  const { session, stateDatabase, tableId, definition } = context;
   const hashes = await readOldKeys(session, stateDatabase, tableId);
   if (!(await deleteUnder(context, stores, hashes, 'old-keys'))) return;
+  // What came meanwhile may have been deleted with them, where both forms meet in one key of a store.
+  const last = await tableEnd(session, definition);
   await asCopyOwner(context, 'old-keys', async (queries) => {
     await forgetOldKeys(queries, stateDatabase, tableId, hashes);
-    await moveCopy(queries, stateDatabase, tableId, { phase: 'rows' });
+    await moveCopy(queries, stateDatabase, tableId, { phase: 'rows', last });
   });
 }
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LockstepError } from '../core/errors.js';
 import type { CopyOutcome } from '../core/outcome.js';
 import { moveCopy, readCopy, type Copy } from '../stores/mysql/copies.js';
-import { estimateRows, tableEnd } from '../stores/mysql/copyRows.js';
+import { estimateRows } from '../stores/mysql/copyRows.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readOldKeys } from '../stores/mysql/oldKeys.js';
 import { readCapturedTables, readDefinition, readRemovedTable } from '../stores/mysql/state.js';
@@ -114,18 +114,15 @@ function copied(copy: Copy): CopyOutcome {
   return { kind: 'copied', rows: copy.rowsCopied, orphans: copy.orphans };
 }
 
-async function begin(deps: SnapshotDeps, context: CopyContext, { reason, last: known }: Copy): Promise<void> {
+async function begin(deps: SnapshotDeps, context: CopyContext, { reason }: Copy): Promise<void> {
   const { session, stateDatabase, tableId, definition } = context;
   // Of a table that was captured before, keys may be on their way to a store that holds none yet.
   const lookForOrphans =
     reason !== 'new-table' || (await beatingMeanwhile(context, () => storesHoldKeys(context, deps.stores)));
   const rowsEstimated = await estimateRows(session, definition);
-  // The triggers stand: CREATE TRIGGER has waited for every transaction that had written without them.
-  const last = known ?? (await tableEnd(session, definition));
   await asCopyOwner(context, 'needed', async (queries) => {
-    const hasOldKeys = (await readOldKeys(queries, stateDatabase, tableId)).length > 0;
-    const phase = hasOldKeys ? 'old-keys' : last.length === 0 ? 'skipped' : 'rows';
-    await moveCopy(queries, stateDatabase, tableId, { phase, last, rowsEstimated, lookForOrphans });
+    const phase = (await readOldKeys(queries, stateDatabase, tableId)).length > 0 ? 'old-keys' : 'rows';
+    await moveCopy(queries, stateDatabase, tableId, { phase, rowsEstimated, lookForOrphans });
   });
 }
 

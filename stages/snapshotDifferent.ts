@@ -22,30 +22,47 @@ const fewRows = 40;
 export async function copyDifferent(context: CopyContext, stores: readonly CopyStore[]): Promise<void> {
   // Of a table that was captured before, changes may still be on their way.
   await untilCaughtUp(context, stores);
-  const { session, definition, config, stateDatabase, tableId } = context;
+  const { definition, config, stateDatabase, tableId } = context;
   const target = targetOf(definition.table, config);
   const keys = new KeySetDigest();
-  /** Whether all keys pass by here, and not only those behind a crash. */
-  let whole: boolean | undefined;
+  let after = await asCopyOwner(context, 'rows', (_, copy) => Promise.resolve(copy.after));
+  /** All keys pass by here, and not only those behind a crash. */
+  const whole = after === null;
   let oldest = 0;
-  while (!context.signal.aborted) {
+  for await (const read of ahead(context, after)) {
+    if (context.signal.aborted) return;
     context.beat();
     oldest = await untilCaptureKeepsUp(context, oldest);
-    const after = await asCopyOwner(context, 'rows', (_, copy) => Promise.resolve(copy.after));
-    whole ??= after === null;
-    const read = await readRows(session, definition, after, chunkRows);
     for (const { key } of read.rows) keys.add(key);
     const different = await differing(context, stores, target, read.rows);
     context.beat();
     // One row goes through the log in any case, so that every store meets the table and notices should it be lost.
     if (read.last === null && read.rows.length > 0) different.add(read.rows.length - 1);
     await logDifferent(context, read, after, different);
-    if (read.last !== null) continue;
-    const known = whole && (await holdNothingElse(context, stores, target, keys));
-    await asCopyOwner(context, 'rows', (queries) =>
-      moveCopy(queries, stateDatabase, tableId, { phase: 'skipped', lookForOrphans: !known }),
-    );
-    return;
+    after = read.last;
+  }
+  if (context.signal.aborted) return;
+  const known = whole && (await holdNothingElse(context, stores, target, keys));
+  await asCopyOwner(context, 'rows', (queries) =>
+    moveCopy(queries, stateDatabase, tableId, { phase: 'skipped', lookForOrphans: !known }),
+  );
+}
+
+/** The table's chunks behind a key; MySQL reads the next one while the stores are asked for this one. */
+async function* ahead({ mysql, definition }: CopyContext, from: Boundary | null): AsyncIterable<RowsRead> {
+  const reader = await mysql.session({ sqlMode: 'ALLOW_INVALID_DATES' });
+  try {
+    let next = readRows(reader, definition, from, chunkRows);
+    for (;;) {
+      const read = await next;
+      if (read.last !== null) next = readRows(reader, definition, read.last, chunkRows);
+      // A failure shows when its chunk's turn comes; until then it must not count as unhandled.
+      next.catch(() => undefined);
+      yield read;
+      if (read.last === null) return;
+    }
+  } finally {
+    reader.destroy();
   }
 }
 

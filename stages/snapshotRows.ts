@@ -8,7 +8,7 @@ import { addSkipped, moveCopy, type Copy } from '../stores/mysql/copies.js';
 import { backlogSpan } from '../stores/mysql/backlog.js';
 import type { Queries } from '../stores/mysql/connection.js';
 import type { Boundary } from '../stores/mysql/keyWalk.js';
-import { chunkEnd, holdsMore, logRange, unlogged } from '../stores/mysql/copyRows.js';
+import { chunkEnd, holdsMore, logRange, tableEnd, unlogged } from '../stores/mysql/copyRows.js';
 import { within } from '../stores/mysql/patience.js';
 import { asCopyOwner, isPassing, type CopyContext } from './copyState.js';
 import { firstChunkRows, nextChunkRows, smallerChunkRows } from './snapshotPace.js';
@@ -19,6 +19,7 @@ const longestMs = 600;
 /** Returns when the last chunk is logged, or at an abort. */
 export async function copyRows(context: CopyContext): Promise<void> {
   const target = context.config.snapshot.chunkMs;
+  await noteEnd(context);
   let rows = firstChunkRows;
   let oldest = 0;
   let bestMsPerRow = Infinity;
@@ -38,6 +39,18 @@ export async function copyRows(context: CopyContext): Promise<void> {
       await sleep(20);
     }
   }
+}
+
+/**
+ * The triggers stand, and CREATE TRIGGER has waited for every transaction that had written without them. In this phase, so
+ * that the witness leaves nothing to this copy any more that escapes from now on.
+ */
+function noteEnd(context: CopyContext): Promise<void> {
+  const { definition, stateDatabase, tableId } = context;
+  return asCopyOwner(context, 'rows', async (queries, copy) => {
+    if (copy.last !== null) return;
+    await moveCopy(queries, stateDatabase, tableId, { last: await tableEnd(queries, definition) });
+  });
 }
 
 async function copyChunk(context: CopyContext, rows: number): Promise<'end' | { readonly heldMs: number }> {

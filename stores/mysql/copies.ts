@@ -135,7 +135,10 @@ export async function requestCopy(
   await queries.run(`DELETE FROM ${quoteTable(stateDatabase, 'skipped')} WHERE table_id = ?`, [wish.tableId]);
 }
 
-/** The triggers stand: a waiting copy may begin, and ends with the key that is the last one now. */
+/**
+ * The triggers stand: a waiting copy may begin. A table's first one ends with the key that is the last one now. Of any other
+ * it counts what is there when it begins: the witness leaves to it what escapes until then.
+ */
 export async function releaseCopy(
   queries: Queries,
   stateDatabase: string,
@@ -143,7 +146,8 @@ export async function releaseCopy(
   last: Boundary | null,
 ): Promise<void> {
   await queries.run(
-    `UPDATE ${quoteTable(stateDatabase, 'copies')} SET phase = 'needed', last_key = ? WHERE table_id = ? AND phase = 'waiting'`,
+    `UPDATE ${quoteTable(stateDatabase, 'copies')} SET phase = 'needed', last_key = IF(reason = 'new-table', ?, NULL)
+      WHERE table_id = ? AND phase = 'waiting'`,
     [last === null ? null : encodeBoundary(last), tableId],
   );
 }
