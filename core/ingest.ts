@@ -50,7 +50,7 @@ export const defaultReading: Reading = {
   encoding: 'utf-8',
   binary: 'auto',
   round: false,
-  chunkRows: 2_000,
+  chunkRows: 1_000,
   chunkBytes: 1024 ** 2,
 };
 
