@@ -4,9 +4,8 @@ import type { Definition } from '../core/definition.js';
 import { LockstepError } from '../core/errors.js';
 import type { Store } from '../core/store.js';
 import type { Mysql, Queries, Session } from '../stores/mysql/connection.js';
-import { lockCopy, type Copy, type CopyPhase } from '../stores/mysql/copies.js';
+import { lockCopy, readCopy, type Copy, type CopyEnd, type CopyPhase } from '../stores/mysql/copies.js';
 import { tableEnd, type CopyScope } from '../stores/mysql/copyRows.js';
-import type { Boundary } from '../stores/mysql/keyWalk.js';
 
 export interface SnapshotDeps {
   readonly config: Config;
@@ -59,12 +58,20 @@ export function isPassing(error: unknown): boolean {
   return error instanceof LockstepError && (error.code === 'LS-MYSQL-LOCK-WAIT' || error.code === 'LS-MYSQL-DEADLOCK');
 }
 
-/** The table's last key while its triggers stand. Where somebody locks the table it is not known; the copy looks for itself. */
-export async function endOf(queries: Queries, definition: Definition): Promise<Boundary | null> {
+/**
+ * Where the copy that waits for a table's triggers ends, now that they stand. Only a table's first one ends here: any other
+ * counts what is there when it begins, since the witness leaves to it what escapes until then. null: the copy looks for
+ * itself, and tells what is the matter where the table cannot be read.
+ */
+export async function endOf(
+  queries: Queries,
+  { stateDatabase, tableId, definition }: CopyScope & { readonly definition: Definition },
+): Promise<CopyEnd | null> {
+  const copy = await readCopy(queries, stateDatabase, tableId);
+  if (copy?.phase !== 'waiting' || copy.reason !== 'new-table') return null;
   try {
-    return await tableEnd(queries, definition);
-  } catch (error) {
-    if (!isPassing(error)) throw error;
+    return { run: copy.run, last: await tableEnd(queries, definition) };
+  } catch {
     return null;
   }
 }

@@ -12,11 +12,12 @@ import { parseDdl, splitSql, type DdlStatement } from '../core/sqlStatements.js'
 import { targetOf } from '../core/target.js';
 import type { Mysql } from '../stores/mysql/connection.js';
 import { estimateRows } from '../stores/mysql/copyRows.js';
-import { changesKey, changesRows } from '../stores/mysql/definitionChange.js';
+import { changesKey, changesOrder, changesRows } from '../stores/mysql/definitionChange.js';
 import { readTables } from '../stores/mysql/definitions.js';
 import { leftOut } from '../stores/mysql/eligibility.js';
 import { predict, removeScratch, type Algorithm, type Prediction } from '../stores/mysql/scratch.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
+import { mustHold } from './tablePlan.js';
 
 export interface PlanDeps {
   readonly config: Config;
@@ -195,23 +196,25 @@ function stepsOf(
     without === null || before === null
       ? []
       : before.columns.filter(({ name }) => !without.columns.some((c) => c.name === name));
-  const follows = before === null || after === null || changesRows(before, after);
   const policy = policyOf(table, config);
   return [
     ...(gone.length === 0 ? [] : [`triggers without ${gone.map(({ name }) => name).join(', ')}`]),
     'the statement',
     before === null || !isCaptured ? 'triggers' : 'triggers of the new definition',
     ...(mongo ? [`MongoDB: collection ${collection} with its validator`] : []),
-    ...(follows ? [consequence()] : ['no copy: rows look the same']),
+    consequence(),
   ];
 
   function consequence(): string {
-    if (policy === 'pause') return 'the table is held: the stores follow after lockstep resume';
-    if (policy === 'ignore') return 'no copy: the policy is ignore';
-    const key =
-      before !== null && after !== null && changesKey(before, after)
-        ? 'what lies under the old key is deleted, then '
-        : '';
-    return `${key}a copy of about ${rows} rows through the log`;
+    const copy = `a copy of about ${rows} rows through the log`;
+    if (before === null) return copy;
+    if (after === null ? policy === 'pause' : mustHold(before, after, policy)) {
+      return 'the table is held: the stores follow after lockstep resume';
+    }
+    const reordered = after !== null && changesOrder(before, after);
+    if (!reordered && after !== null && !changesRows(before, after)) return 'no copy: rows look the same';
+    if (!reordered && policy === 'ignore') return 'no copy: the policy is ignore';
+    const moved = after !== null && changesKey(before, after);
+    return moved ? `what lies under the old key is deleted, then ${copy}` : copy;
   }
 }

@@ -153,7 +153,8 @@ function tableWork(
   if (isSettled(difference) && sameDefinition && !source.waiting.has(captured.id)) return null;
   const follows = policy !== 'ignore' || before === undefined || changesKey(before, wanted);
   const changed =
-    !sameDefinition && follows && (before === undefined || changesRows(before, wanted) || changesOrder(before, wanted));
+    !sameDefinition &&
+    (before === undefined || (follows && changesRows(before, wanted)) || changesOrder(before, wanted));
   const copy = difference.gap ? 'trigger-gap' : changed ? 'columns-changed' : null;
   return { definition: wanted, id: captured.id, copy };
 }

@@ -207,10 +207,10 @@ export async function settleTable(
   });
   if (id === null) return;
   await exchangeTriggers(deps, session, definition, { stateDatabase, tableId: id, definer });
-  const last = await endOf(session, definition);
+  const end = await endOf(session, { stateDatabase, tableId: id, definition });
   await mysql.transaction(async (queries) => {
     await useDefinition(queries, stateDatabase, id, definitionHash(definition));
-    if (options.release) await releaseCopy(queries, stateDatabase, id, last);
+    if (options.release) await releaseCopy(queries, stateDatabase, id, end);
   });
 }
 

@@ -6,6 +6,7 @@ import type { Store, StoreName } from '../core/store.js';
 import { openReader, type Reader } from '../stores/kafka/reader.js';
 import { openMongoStore } from '../stores/mongo/store.js';
 import { openMysql, type Mysql } from '../stores/mysql/connection.js';
+import { upgraded } from '../stores/mysql/upgrade.js';
 import { openRedisStore } from '../stores/redis/store.js';
 
 export interface Clients {
@@ -16,7 +17,7 @@ export interface Clients {
 }
 
 export function openClients(config: Config): Clients {
-  const mysql = openMysql(config.mysql);
+  const mysql = upgraded(openMysql(config.mysql));
   const reader = openReader(config.kafka, { clientId: `lockstep-${config.pipeline}` });
   const stores = configuredStores(config).map((store) => openStore(config, store));
   return {

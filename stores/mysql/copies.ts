@@ -64,7 +64,8 @@ export interface Copy {
 }
 
 const columns = `run, phase, reason, next_key, rows_copied, rows_estimated, orphans, look_for_orphans,
-  CAST(UNIX_TIMESTAMP(started_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(finished_at) * 1000 AS UNSIGNED), table_id, done_before, last_key`;
+  CAST(UNIX_TIMESTAMP(started_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(finished_at) * 1000 AS UNSIGNED), table_id, done_before,
+  IF(last_run = run, last_key, NULL)`;
 
 export async function readCopies(queries: Queries, stateDatabase: string): Promise<readonly Copy[]> {
   const rows = await queries.rows(`SELECT ${columns} FROM ${quoteTable(stateDatabase, 'copies')} ORDER BY table_id`);
@@ -128,27 +129,30 @@ export async function requestCopy(
 ): Promise<void> {
   await queries.run(
     `INSERT INTO ${quoteTable(stateDatabase, 'copies')} (table_id, run, phase, reason) VALUES (?, ?, ?, ?) AS wish
-     ON DUPLICATE KEY UPDATE run = wish.run, phase = IF(copies.phase = 'waiting', 'waiting', wish.phase), reason = wish.reason, next_key = NULL, last_key = NULL, rows_copied = 0,
+     ON DUPLICATE KEY UPDATE run = wish.run, phase = IF(copies.phase = 'waiting', 'waiting', wish.phase), reason = wish.reason, next_key = NULL, rows_copied = 0,
        rows_estimated = 0, orphans = 0, look_for_orphans = TRUE, started_at = CURRENT_TIMESTAMP(6), finished_at = NULL`,
     [wish.tableId, wish.run, wish.phase ?? 'needed', wish.reason],
   );
   await queries.run(`DELETE FROM ${quoteTable(stateDatabase, 'skipped')} WHERE table_id = ?`, [wish.tableId]);
 }
 
-/**
- * The triggers stand: a waiting copy may begin. A table's first one ends with the key that is the last one now. Of any other
- * it counts what is there when it begins: the witness leaves to it what escapes until then.
- */
+/** Where the copy of one run ends; another run of the table has nothing of it. */
+export interface CopyEnd {
+  readonly run: string;
+  readonly last: Boundary;
+}
+
+/** The triggers stand: a waiting copy may begin. end: null where nobody has looked. */
 export async function releaseCopy(
   queries: Queries,
   stateDatabase: string,
   tableId: number,
-  last: Boundary | null,
+  end: CopyEnd | null,
 ): Promise<void> {
   await queries.run(
-    `UPDATE ${quoteTable(stateDatabase, 'copies')} SET phase = 'needed', last_key = IF(reason = 'new-table', ?, NULL)
+    `UPDATE ${quoteTable(stateDatabase, 'copies')} SET phase = 'needed', last_run = ?, last_key = ?
       WHERE table_id = ? AND phase = 'waiting'`,
-    [last === null ? null : encodeBoundary(last), tableId],
+    [end?.run ?? null, end === null ? null : encodeBoundary(end.last), tableId],
   );
 }
 
@@ -170,7 +174,7 @@ export async function moveCopy(
   const changes: readonly (readonly [string, Value])[] = [
     ...(to.phase === undefined ? [] : [['phase = ?', to.phase] as const]),
     ...(to.after === undefined ? [] : [['next_key = ?', encodeBoundary(to.after)] as const]),
-    ...(to.last === undefined ? [] : [['last_key = ?', encodeBoundary(to.last)] as const]),
+    ...(to.last === undefined ? [] : [['last_run = run, last_key = ?', encodeBoundary(to.last)] as const]),
     ...(to.moreRows === undefined ? [] : [['rows_copied = rows_copied + ?', to.moreRows] as const]),
     ...(to.moreOrphans === undefined ? [] : [['orphans = orphans + ?', to.moreOrphans] as const]),
     ...(to.rowsEstimated === undefined ? [] : [['rows_estimated = ?', to.rowsEstimated] as const]),

@@ -36,6 +36,13 @@ export async function migrate(mysql: Mysql): Promise<void> {
   }
 }
 
+/** Of a database that is there: false where an earlier version made it, and none has brought it further. */
+export async function isMigrated(queries: Queries, database: string): Promise<boolean> {
+  const rows = await queries.rows(`SELECT number FROM ${quoteName(database)}.migrations`);
+  const done = new Set(rows.map((row) => asCount(row[0])));
+  return (await readMigrations()).every(({ number }) => done.has(number));
+}
+
 /** False where a migration would meet someone else's tables. */
 export async function stateDatabaseIsOurs(queries: Queries, database: string): Promise<boolean> {
   const [row] = await queries.rows('SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?', [database]);

@@ -111,6 +111,21 @@ test('a new table is captured and copied, a dropped one is forgotten', async () 
   expect((await status()).tables.map((table) => table.table)).toEqual(['late', 't']);
 });
 
+test('a worker of a later version goes on with what an earlier one installed', async () => {
+  for (const worker of pipeline.workers) if (worker.running()) await worker.stop();
+  const state = `\`${pipeline.stateDatabase}\``;
+  await pipeline.root.query(`ALTER TABLE ${state}.copies DROP COLUMN last_key, DROP COLUMN last_run`);
+  await pipeline.root.query(`DELETE FROM ${state}.migrations WHERE number >= 9`);
+  pipeline.worker();
+  await pipeline.root.query('CREATE TABLE later (id INT PRIMARY KEY)');
+  await pipeline.root.query('INSERT INTO later VALUES (1)');
+  await until('the new table is there', async () => (await redis.exists(`${pipeline.name}:later:1`)) === 1);
+  await expectEqual();
+  await pipeline.root.query('DROP TABLE later');
+  await until('it has left', async () => (await redis.exists(`${pipeline.name}:later:1`)) === 0);
+  expect((await status()).tables.map((table) => table.table)).toEqual(['late', 't']);
+});
+
 test('stopped, changes wait in MySQL; started again, they arrive', async () => {
   await pipeline.run('stop');
   await pipeline.root.query("INSERT INTO t VALUES (20, 'while stopped')");

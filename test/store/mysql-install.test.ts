@@ -8,6 +8,7 @@ import { asText } from '../../stores/mysql/cell.js';
 import { openMysql } from '../../stores/mysql/connection.js';
 import { readCopies, requestCopy } from '../../stores/mysql/copies.js';
 import { migrate } from '../../stores/mysql/migrate.js';
+import { upgraded } from '../../stores/mysql/upgrade.js';
 import { readCapturedTables } from '../../stores/mysql/state.js';
 import { adoptSource, install } from '../../stages/install.js';
 import { copyTable } from '../../stages/snapshot.js';
@@ -300,6 +301,28 @@ test('a wish for a copy supersedes the one before', async () => {
     reason: 'loss',
     after: null,
   });
+});
+
+test('what an earlier version installed is brought to the shape of this one at its first use, and once', async () => {
+  const mysql = upgraded(rig.mysql);
+  expect(await mysql.rows('SELECT 1')).toEqual([[1]]);
+  expect(await databases()).toEqual([]);
+  await install(deps());
+  await rig.run(
+    `ALTER TABLE ${rig.state}.copies DROP COLUMN last_key, DROP COLUMN last_run`,
+    `DELETE FROM ${rig.state}.migrations WHERE number >= 9`,
+  );
+  expect(await codeFrom(readCopies(rig.mysql, rig.state))).toBe('LS-MYSQL-STATEMENT');
+  const both = await Promise.all([readCopies(mysql, rig.state), readCopies(upgraded(rig.mysql), rig.state)]);
+  expect(both.map((copies) => copies.length)).toEqual([2, 2]);
+});
+
+test('a table that cannot be read keeps no other from being captured', async () => {
+  await rig.run('ALTER TABLE {src}.a DISCARD TABLESPACE');
+  await install(deps());
+  expect(await phases()).toEqual({ a: 'needed new-table', b: 'needed new-table' });
+  await rig.run("INSERT INTO {src}.b VALUES (1, 'x')");
+  expect((await rig.log()).map(({ key }) => key)).toEqual(['{"k":"x","id":1}']);
 });
 
 test('concurrent migrations are one', async () => {

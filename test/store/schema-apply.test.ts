@@ -8,6 +8,7 @@ import type { Definition } from '../../core/definition.js';
 import { codeOf } from '../../core/errors.js';
 import { describeChanges } from '../../core/schemaChange.js';
 import type { Store } from '../../core/store.js';
+import { install } from '../../stages/install.js';
 import { applySchema, type ApplyStep } from '../../stages/schemaApply.js';
 import { planStatement, readFile } from '../../stages/schemaPlan.js';
 import { watchTriggers } from '../../stages/watch.js';
@@ -79,6 +80,28 @@ test('the plan tells what would be, and touches nothing', async () => {
     [rig.state],
   );
   expect(left).toEqual([]);
+});
+
+test.each([
+  ['evolve', 'MODIFY id VARCHAR(40) COLLATE utf8mb4_bin', 'a copy of about 0 rows through the log'],
+  ['pause', 'MODIFY id VARCHAR(40) COLLATE utf8mb4_bin', 'a copy of about 0 rows through the log'],
+  ['ignore', 'MODIFY id VARCHAR(40) COLLATE utf8mb4_bin', 'a copy of about 0 rows through the log'],
+  ['evolve', 'MODIFY v VARCHAR(40) COLLATE utf8mb4_bin', 'no copy: rows look the same'],
+  ['ignore', 'MODIFY v INT', 'no copy: the policy is ignore'],
+  ['pause', 'MODIFY v INT', 'the table is held: the stores follow after lockstep resume'],
+  ['ignore', 'MODIFY id VARBINARY(40)', 'the table is held: the stores follow after lockstep resume'],
+  [
+    'evolve',
+    'MODIFY id VARBINARY(40)',
+    'what lies under the old key is deleted, then a copy of about 0 rows through the log',
+  ],
+] as const)('under %s the plan of %s ends with: %s', async (policy, change, last) => {
+  await rig.run('CREATE TABLE {src}.k (id VARCHAR(40) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, v VARCHAR(40))');
+  const config = { ...rig.config, overrides: { k: { schema: { policy } } } };
+  await install({ config, mysql: rig.mysql });
+  const [statement] = readFile(`ALTER TABLE k ${change}`, rig.source);
+  const plan = await planStatement({ config, mysql: rig.mysql }, statement!, new Map());
+  expect(plan.steps.at(-1)).toBe(last);
 });
 
 test('what a statement takes away is out of the triggers before: no change is logged by its key alone', async () => {
