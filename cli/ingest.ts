@@ -1,5 +1,6 @@
 /** `lockstep ingest`: files into MySQL, MongoDB and Redis together; returns when every row is accounted for. */
 import { existsSync } from 'node:fs';
+import { join, parse } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../core/config.js';
 import { LockstepError } from '../core/errors.js';
@@ -35,7 +36,7 @@ export function addIngest(program: Command): void {
     const targets = targetsFrom(words);
     const config = await configOf(flags);
     const results = await ingestAll(config, targets, flags);
-    const all = results.length === 1 ? results[0]?.json : { ingests: results.map(({ json }) => json) };
+    const all = targets.length === 1 ? results[0]?.json : { ingests: results.map(({ json }) => json) };
     printResult(flags, all, results.map(({ words: lines }) => lines).join('\n'));
     if (!results.every(({ good }) => good)) process.exitCode = 1;
   });
@@ -56,7 +57,9 @@ async function ingestAll(config: Config, targets: readonly Target[], flags: Inge
   try {
     const results: Result[] = [];
     for (const target of await inOrder(config, mysql, targets)) {
-      const result = await ingestOne(config, mysql, target, flags, targets.length > 1);
+      const oneOfMany = targets.length > 1;
+      const own = oneOfMany ? { ...flags, ...rejectsOf(target.table, flags) } : flags;
+      const result = await ingestOne(config, mysql, target, own, oneOfMany);
       results.push(result);
       // Its children would name rows that are not there.
       if (!result.good) break;
@@ -234,9 +237,18 @@ function withRejectFile(words: string, path: string | null, kinds: RejectKinds):
   return path === null ? words : [words, `  rejected rows are in ${path}:`, ...kinds.words()].join('\n');
 }
 
-function inAlready(table: string, { message }: LockstepError, rejectFile: string | null): Result {
-  const words = `${table}: ${message}`;
-  return { json: { table, done: true, message: words, rejectFile }, words, good: true };
+/** As good as it was: a load whose report did not agree is no better for being asked for again. */
+function inAlready(table: string, { message, details }: LockstepError, rejectFile: string | null): Result {
+  const agrees = details['agrees'] === true;
+  const words = `${table}: ${message}${agrees ? '' : '; not all of it was found equal: `lockstep ingests --json` has the report'}`;
+  return { json: { table, done: true, agrees, message: words, rejectFile }, words, good: agrees };
+}
+
+/** Several tables cannot share one file: each has its name before the ending. */
+function rejectsOf(table: string, { rejects }: IngestFlags): Pick<IngestFlags, 'rejects'> {
+  if (rejects === undefined) return {};
+  const { dir, name, ext } = parse(rejects);
+  return { rejects: join(dir, `${name}-${table}${ext}`) };
 }
 
 function mebibytes(bytes: number): string {

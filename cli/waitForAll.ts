@@ -1,8 +1,10 @@
 /** The work of `lockstep wait`: the marker first, then what the pipeline says of itself, then the stores' own positions. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../core/config.js';
 import { codeOf, LockstepError } from '../core/errors.js';
 import { tableTopic } from '../core/names.js';
 import { awaitMarker, writeMarker, type Behind, type WaitDeps } from '../stages/wait.js';
+import { readCopies, type CopyReason } from '../stores/mysql/copies.js';
 import { readParked } from '../stores/mysql/parked.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import type { PipelineView } from '../workflows/messages.js';
@@ -13,6 +15,7 @@ export interface WaitResult {
   readonly ms: number;
 }
 
+const lookEveryMs = 50;
 /** Looked at for the tables that hold parked keys. */
 const parkedKeysSeen = 1_000;
 
@@ -27,6 +30,7 @@ export async function waitForAll(config: Config, timeoutMs: number): Promise<Wai
     const began = performance.now();
     const marker = await writeMarker(deps);
     const paused = await reached(config, deps, marker, timeoutMs);
+    await copiesToo(config, deps, paused, began + timeoutMs);
     const ms = Math.round(performance.now() - began);
     const parked = await tablesWithParkedKeys(clients);
     if (paused.length + parked.length === 0) return { ms };
@@ -58,13 +62,46 @@ async function reached(config: Config, deps: WaitDeps, marker: string, timeoutMs
       await everything;
       return paused;
     }
-    const { topicPrefix } = config.kafka;
-    const leftOut = new Set(paused.map((table) => tableTopic(topicPrefix, config.mysql.database, table)));
-    await passed({ ...deps, leftOut }, marker, timeoutMs, stop.signal);
+    await passed({ ...deps, leftOut: topicsOf(config, paused) }, marker, timeoutMs, stop.signal);
     return paused;
   } finally {
     stop.abort();
   }
+}
+
+/**
+ * Rows of a table that is copied for the first time, or again because it lacks something, come into the log behind the
+ * marker: they have passed when a marker behind the copy has.
+ */
+async function copiesToo(config: Config, deps: WaitDeps, paused: readonly string[], endsAt: number): Promise<void> {
+  let copying = await tablesToCopy(deps, paused);
+  if (copying.length === 0) return;
+  for (; copying.length > 0; copying = await tablesToCopy(deps, paused)) {
+    if (performance.now() >= endsAt) {
+      throw new LockstepError('LS-WAIT-TIMEOUT', `still to be copied: ${copying.join(', ')}`);
+    }
+    await sleep(lookEveryMs);
+  }
+  const behind = { ...deps, leftOut: topicsOf(config, paused) };
+  const leftMs = Math.max(1, endsAt - performance.now());
+  await passed(behind, await writeMarker(deps), leftMs, new AbortController().signal);
+}
+
+/** Of a table that was asked for, or loaded directly, the stores hold the rows before its copy ends. */
+const heldAnyway: readonly CopyReason[] = ['asked', 'loaded'];
+
+async function tablesToCopy({ queries, stateDatabase }: WaitDeps, paused: readonly string[]): Promise<string[]> {
+  const due = (await readCopies(queries, stateDatabase)).filter(
+    ({ phase, reason }) => phase !== 'done' && !heldAnyway.includes(reason),
+  );
+  if (due.length === 0) return [];
+  const ids = new Set(due.map(({ tableId }) => tableId));
+  const captured = await readCapturedTables(queries, stateDatabase);
+  return captured.filter(({ id, name }) => ids.has(id) && !paused.includes(name)).map(({ name }) => name);
+}
+
+function topicsOf({ kafka, mysql }: Config, tables: readonly string[]): ReadonlySet<string> {
+  return new Set(tables.map((table) => tableTopic(kafka.topicPrefix, mysql.database, table)));
 }
 
 /** Refuses where waiting is in vain. A worker or Temporal may be back in a moment: that is what a timeout is for. */

@@ -15,7 +15,7 @@ import type { Store } from '../core/store.js';
 import type { Mysql, Session } from '../stores/mysql/connection.js';
 import { readCounts, readNextPoint, readOpenChunks } from '../stores/mysql/ingestChunks.js';
 import { keysCondition, readImages } from '../stores/mysql/ingestImages.js';
-import { raiseIngestEpoch, readIngest, type Ingest } from '../stores/mysql/ingests.js';
+import { lockIngest, raiseIngestEpoch, type Ingest } from '../stores/mysql/ingests.js';
 import { insertMarker } from '../stores/mysql/markers.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import { readTraits } from '../stores/mysql/tableTraits.js';
@@ -91,9 +91,13 @@ const ingestMode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZE
 
 async function takeIngest({ mysql }: IngestDeps, name: string): Promise<Ingest> {
   const { stateDatabase } = mysql.config;
-  const ingest = await readIngest(mysql, stateDatabase, name);
-  if (ingest === null) throw new LockstepError('LS-INGEST-UNKNOWN', `there is no ingest ${name}`);
-  return { ...ingest, epoch: await raiseIngestEpoch(mysql, stateDatabase, ingest.id) };
+  return await mysql.transaction(async (queries) => {
+    const ingest = await lockIngest(queries, stateDatabase, name);
+    if (ingest === null) throw new LockstepError('LS-INGEST-UNKNOWN', `there is no ingest ${name}`);
+    // An attempt that was frozen before it got here, and wakes up when the table is streaming.
+    if (ingest.phase !== 'loading') throw new LockstepError('LS-INGEST-DONE', `the load of ingest ${name} is over`);
+    return { ...ingest, epoch: await raiseIngestEpoch(queries, stateDatabase, ingest.id) };
+  });
 }
 
 class Loading {
@@ -250,8 +254,8 @@ class Loading {
           landings.add(land(landing, brought, road.carryOf(brought.marker, options.mode === 'insert')));
         }
         if (tooManyRejects()) return { kind: 'too-many-rejects' };
-        if (brought.next === null) return { kind: 'loaded' };
-        if (performance.now() > endsAt) return { kind: 'more' };
+        // Behind the last chunk the file's end is read on: only there its content is held against the planned one.
+        if (brought.next !== null && performance.now() > endsAt) return { kind: 'more' };
         inTurn.goOn();
         meter.working(inTurn.size);
       }

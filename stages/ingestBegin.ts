@@ -124,7 +124,7 @@ function readingDifferences(before: IngestPlan, now: IngestPlan): string[] {
 function alreadyIn({ name, table, report }: Ingest): LockstepError {
   const rows = report === null ? '' : `: ${report.accepted} rows accepted, ${report.rejected} rejected`;
   return new LockstepError('LS-INGEST-DONE', `ingest ${name} has brought this content into ${table}${rows}`, {
-    details: { ingest: name, table },
+    details: { ingest: name, table, agrees: report?.agrees === true },
   });
 }
 

@@ -31,8 +31,11 @@ export interface EndDeps {
 export async function settleIngest({ config, mysql, stores }: EndDeps, name: string): Promise<ProvingCopy | null> {
   const { stateDatabase } = config.mysql;
   const ingest = await known(mysql, stateDatabase, name);
-  await raiseIngestEpoch(mysql, stateDatabase, ingest.id);
-  await moveIngest(mysql, stateDatabase, ingest.id, { phase: 'finishing' });
+  // In one: an attempt to load that comes between the two would be the last one, and write on.
+  await mysql.transaction(async (queries) => {
+    await raiseIngestEpoch(queries, stateDatabase, ingest.id);
+    await moveIngest(queries, stateDatabase, ingest.id, { phase: 'finishing' });
+  });
   if (!ingest.held) return ingest.copyRun === null ? null : { table: ingest.table, run: ingest.copyRun };
   for (const store of stores) await closeLanes(store, ingest.id);
   await settleLoaded({ config, mysql }, ingest.table, ingest.options.asEvents ? 'asked' : 'loaded');

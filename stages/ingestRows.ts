@@ -110,8 +110,7 @@ async function insertAll(
   rows: readonly InputRow[],
   written: Written,
 ): Promise<void> {
-  const { numbered } = context;
-  const draws = ({ values }: InputRow): boolean => numbered !== null && (values[numbered] ?? null) === null;
+  const draws = (row: InputRow): boolean => drawsNumber(context, row);
   for (let from = 0; from < rows.length;) {
     const first = rows[from];
     if (first === undefined) return;
@@ -120,6 +119,10 @@ async function insertAll(
     await insertRun(queries, context, rows.slice(from, to), draws(first), written);
     from = to;
   }
+}
+
+function drawsNumber({ numbered }: RowsContext, { values }: InputRow): boolean {
+  return numbered !== null && (values[numbered] ?? null) === null;
 }
 
 async function insertRun(
@@ -137,7 +140,7 @@ async function insertRun(
     if (fault === null) throw error;
     const [only] = rows;
     if (rows.length === 1 && only !== undefined) {
-      if (context.mode !== 'insert' && isTakenKey(error)) await updateOne(queries, context, only, written);
+      if (context.mode !== 'insert' && !draws && isTakenKey(error)) await updateOne(queries, context, only, written);
       else written.refuse(only, fault);
       return;
     }
@@ -156,17 +159,25 @@ async function mergeAll(
 ): Promise<void> {
   const present = await lockPresent(queries, context, rows);
   for (const batch of withoutRepeats(context, rows)) {
-    const isPresent = (row: InputRow): boolean => present.has(context.token(row, null) ?? '');
+    // A row whose number MySQL draws is a new one.
+    const isPresent = (row: InputRow): boolean => isAmong(present, context.token(row, null));
     const [old, fresh] = [batch.filter(isPresent), batch.filter((row) => !isPresent(row))];
     await insertAll(queries, context, fresh, written);
     await updateAll(queries, context, old, written);
     // A value that one row gives up and another takes: the second try comes when both have moved.
     for (const row of written.takeRefused(batch)) {
       if (isPresent(row)) await updateOne(queries, context, row, written);
-      else await insertRun(queries, context, [row], false, written);
+      else await insertRun(queries, context, [row], drawsNumber(context, row), written);
     }
-    for (const row of batch) present.add(context.token(row, null) ?? '');
+    for (const row of batch) {
+      const key = context.token(row, null);
+      if (key !== null) present.add(key);
+    }
   }
+}
+
+function isAmong(present: ReadonlySet<string>, key: string | null): boolean {
+  return key !== null && present.has(key);
 }
 
 /** Rows in their order, cut wherever a key comes again. */
@@ -174,12 +185,12 @@ function withoutRepeats({ token }: RowsContext, rows: readonly InputRow[]): Inpu
   const batches: InputRow[][] = [];
   let seen = new Set<string>();
   for (const row of rows) {
-    const key = token(row, null) ?? '';
-    if (batches.length === 0 || seen.has(key)) {
+    const key = token(row, null);
+    if (batches.length === 0 || (key !== null && seen.has(key))) {
       batches.push([]);
       seen = new Set();
     }
-    seen.add(key);
+    if (key !== null) seen.add(key);
     batches.at(-1)?.push(row);
   }
   return batches;

@@ -101,12 +101,16 @@ async function lookAtStores(deps: WaitDeps, all: OffsetVector, patienceMs: numbe
   return { behind: behind.filter((entry) => entry !== null), failure };
 }
 
-/** Each partition's position as the shard that owns it tells: another shard may hold an old one of it. */
+/**
+ * Each partition's position as the shard that owns it tells: another shard may hold an old one of it. A shard that has lost
+ * something stands at the log's end without holding what is before it: it has no position until its copies are due.
+ */
 export async function positionsIn(store: Pick<Store, 'readState'>, shards: number): Promise<Positions> {
   const states = await Promise.all(Array.from({ length: shards }, (_, shard) => store.readState(shard)));
   const positions = new Map<PartitionName, Position>();
   for (const [shard, state] of states.entries()) {
-    for (const [name, position] of state?.positions ?? []) {
+    if (state === null || state.gaps.length > 0) continue;
+    for (const [name, position] of state.positions) {
       if (splitPartitionName(name).partition % shards === shard) positions.set(name, position);
     }
   }

@@ -45,7 +45,15 @@ export async function readIngests(queries: Queries, stateDatabase: string, limit
   return (rows ?? []).map(asIngest);
 }
 
-/** The last one of this content into this table. */
+/** Nobody moves it or takes it over before the transaction ends. */
+export async function lockIngest(queries: Queries, stateDatabase: string, name: string): Promise<Ingest | null> {
+  const [row] = await queries.rows(`SELECT ${columns} FROM ${ingests(stateDatabase)} WHERE name = ? FOR UPDATE`, [
+    name,
+  ]);
+  return row === undefined ? null : asIngest(row);
+}
+
+/** The last one of this content into this table; locked, as by lockIngest. */
 export async function readIngestOf(
   queries: Queries,
   stateDatabase: string,
@@ -53,7 +61,7 @@ export async function readIngestOf(
   contentHash: string,
 ): Promise<Ingest | null> {
   const [row] = await queries.rows(
-    `SELECT ${columns} FROM ${ingests(stateDatabase)} WHERE table_name = ? AND content = ? ORDER BY again DESC LIMIT 1`,
+    `SELECT ${columns} FROM ${ingests(stateDatabase)} WHERE table_name = ? AND content = ? ORDER BY again DESC LIMIT 1 FOR UPDATE`,
     [table, Buffer.from(contentHash, 'hex')],
   );
   return row === undefined ? null : asIngest(row);
@@ -91,7 +99,7 @@ export async function reopenIngest(
   );
 }
 
-/** Whoever raised the epoch last may write; returns it. Waits until the transactions of a predecessor have ended. */
+/** In a transaction: whoever raised the epoch last may write; returns it. Waits until the transactions of a predecessor have ended. */
 export async function raiseIngestEpoch(queries: Queries, stateDatabase: string, id: number): Promise<number> {
   await queries.run(`UPDATE ${ingests(stateDatabase)} SET epoch = epoch + 1 WHERE id = ?`, [id]);
   const [row] = await queries.rows(`SELECT epoch FROM ${ingests(stateDatabase)} WHERE id = ?`, [id]);

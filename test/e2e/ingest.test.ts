@@ -375,7 +375,8 @@ describe('small files', () => {
       join(pipeline.folder, 'lines.tsv'),
       `order_id\tline\tsku\n${lines(500, (i) => `${i % 250}\t${Math.floor(i / 250)}\ts${i}`)}`,
     );
-    const words = ['ingest', 'order_lines=lines.tsv', 'orders=orders.ndjson', 'customers=customers.csv', '--json'];
+    const files = ['order_lines=lines.tsv', 'orders=orders.ndjson', 'customers=customers.csv'];
+    const words = ['ingest', ...files, '--rejects', 'bad.csv', '--json'];
     const all = await pipeline.cli(...words);
     expect([all.code, all.stderr]).toEqual([0, expect.stringContaining('order: customers, orders, order_lines')]);
     const { ingests } = JSON.parse(all.stdout) as { ingests: IngestReport[] };
@@ -385,7 +386,20 @@ describe('small files', () => {
       ['order_lines', 500, 0, true],
     ]);
     expect(ingests[1]?.reasons).toEqual({ 'foreign-key': 2 });
+    expect((await readdir(pipeline.folder)).filter((name) => name.startsWith('bad-'))).toEqual(['bad-orders.csv']);
     expect((await pipeline.cli(...words)).code).toBe(0);
+  });
+
+  test.concurrent('a table that did not agree ends the same command with 1 again, and nothing comes behind it', async () => {
+    await pipeline.root.query('CREATE TABLE stamped (id INT PRIMARY KEY, v INT); CREATE TABLE plain LIKE stamped');
+    await pipeline.root.query('CREATE TRIGGER stamp BEFORE INSERT ON stamped FOR EACH ROW SET NEW.v = 0');
+    await writeFile(join(pipeline.folder, 'stamped.csv'), 'id,v\n1,1\n2,2\n');
+    const words = ['ingest', 'stamped=stamped.csv', 'plain=stamped.csv', '--json'];
+    const first = await pipeline.cli(...words);
+    expect([first.code, JSON.parse(first.stdout)]).toMatchObject([1, { ingests: [{ accepted: 2, agrees: false }] }]);
+    const again = await pipeline.cli(...words);
+    expect([again.code, JSON.parse(again.stdout)]).toMatchObject([1, { ingests: [{ done: true, agrees: false }] }]);
+    expect(await cell('SELECT COUNT(*) FROM plain')).toBe(0);
   });
 
   test.concurrent('too many rejects stop the load, and the stores are equal all the same', async () => {

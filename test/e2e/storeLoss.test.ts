@@ -7,6 +7,7 @@ import { MongoClient } from 'mongodb';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { down, up } from '../../temporal-compose/stack.js';
 import type { Stack } from '../../temporal-compose/stack.js';
+import { compareStores, differencesOf } from '../support/compare.js';
 import { differencesWithin } from '../support/convergence.js';
 import { createPipeline } from '../support/pipeline.js';
 import type { Pipeline } from '../support/pipeline.js';
@@ -65,6 +66,12 @@ test('Redis flushed under load', async () => {
 test('Redis flushed at rest', async () => {
   await redis.flushall();
   expect(await differencesWithin(pipeline.targets(), 45_000)).toEqual([]);
+});
+
+test('wait does not return before what a store has lost is there again', async () => {
+  await redis.flushall();
+  await pipeline.run('wait', '--timeout', '45s');
+  expect(differencesOf(await compareStores(pipeline.targets()))).toEqual([]);
 });
 
 test('MongoDB loses data and position under load', async () => {

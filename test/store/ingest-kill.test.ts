@@ -46,7 +46,9 @@ test.each([
   // Without a key in the file, a chunk that went in twice would be rows twice.
   await rig.run(`CREATE TABLE {src}.${table} (id BIGINT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(40) NOT NULL)`);
   const rows = Array.from({ length: 3_000 }, (_, i) => [`row ${i}`]);
-  const given: Given = { columns: ['v'], rows, chunkRows: 250 };
+  // The word comes behind several chunks, and on a busy machine MySQL is far ahead of it.
+  const chunkRows = step.endsWith('word') ? 50 : 250;
+  const given: Given = { columns: ['v'], rows, chunkRows };
   const { name } = await rig.register(table, given);
   expect(await killedAt(step, name, given)).toBe('SIGKILL');
   const ingest = await readIngest(rig.mysql, rig.state, name);
@@ -56,7 +58,12 @@ test.each([
 
   expect(await rig.load(name, given)).toEqual({ kind: 'loaded' });
   const after = await readCounts(rig.mysql, rig.state, ingest?.id ?? 0);
-  expect(after).toMatchObject({ accepted: rows.length, chunks: 12, landed: 12, altered: 0 });
+  expect(after).toMatchObject({
+    accepted: rows.length,
+    chunks: rows.length / chunkRows,
+    landed: rows.length / chunkRows,
+    altered: 0,
+  });
   expect(await count(`SELECT COUNT(*) FROM ${rig.source}.${table}`)).toBe(rows.length);
   expect(await count(`SELECT COUNT(DISTINCT v) FROM ${rig.source}.${table}`)).toBe(rows.length);
   const definition = await definitionOf(rig.config, rig.mysql)(table);

@@ -329,6 +329,27 @@ describe('merging', () => {
     expect(await rig.redis.keys(`${rig.name}:${name}:*`)).toEqual([`${rig.name}:${name}:3`]);
   });
 
+  it('upsert draws a number for every row that brings none, and takes none of them for another', async () => {
+    const name = await table('id INT AUTO_INCREMENT PRIMARY KEY, v INT, u INT UNIQUE');
+    await rig.run(`INSERT INTO {src}.${name} VALUES (5, 5, 5)`);
+    const rows: Given['rows'] = [
+      [null, 10, 1],
+      [null, 11, 2],
+      [5, 50, 5],
+      [null, 12, 5],
+      [null, 13, 3],
+    ];
+    const done = await ingest(name, { columns: ['id', 'v', 'u'], rows }, { mode: 'upsert' });
+    expect(done).toMatchObject({ outcome: 'loaded', accepted: 4, refused: ['5 duplicate u'] });
+    expect(await rig.mysql.rows(`SELECT v, u FROM ${rig.source}.${name} ORDER BY v`)).toEqual([
+      [10, 1],
+      [11, 2],
+      [13, 3],
+      [50, 5],
+    ]);
+    await equal(name);
+  });
+
   it('replace sets what is absent to its default, and cascades nothing', async () => {
     const parent = await table("id INT PRIMARY KEY, v VARCHAR(10) DEFAULT 'dflt', n INT");
     const child = await table(
@@ -415,6 +436,16 @@ async function lockWaits(): Promise<number> {
   return asCount(row?.[0]);
 }
 
+it('an attempt that wakes up when the load is over takes nothing and writes nothing', async () => {
+  const name = await table('id INT PRIMARY KEY');
+  const given: Given = { columns: ['id'], rows: numbered(50, (i) => [i]), chunkRows: 10 };
+  const { name: id } = await rig.register(name, given);
+  await rig.run(`UPDATE ${rig.state}.ingests SET phase = 'finishing', epoch = 7 WHERE name = '${id}'`);
+  await expect(rig.load(id, given)).rejects.toMatchObject({ code: 'LS-INGEST-DONE' });
+  expect(await rig.mysql.rows(`SELECT epoch FROM ${rig.state}.ingests WHERE name = '${id}'`)).toEqual([[7]]);
+  expect(await rowsOf(name)).toBe(0);
+});
+
 describe('the same content again', () => {
   it('goes on where it stands, lands what had not landed, and is refused once it is in', async () => {
     const name = await table('id INT PRIMARY KEY, v INT');
@@ -474,6 +505,7 @@ describe('the same content again', () => {
     const report = await proveIngest(rig, id, 'loaded', null, new AbortController().signal, hooks);
     const proof = { equal: 10, changed: 0, parked: 0 };
     expect(report).toMatchObject({ accepted: 20, stores: { mongo: proof, redis: proof }, agrees: false });
+    await rig.run(`UPDATE ${rig.state}.ingests SET phase = 'loading' WHERE name = '${id}'`);
     expect(await rig.load(id, given, { readOn: false })).toEqual({ kind: 'loaded' });
     expect(await counts(id)).toMatchObject({ accepted: 20, landed: 2 });
   });
