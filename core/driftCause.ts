@@ -17,7 +17,7 @@ export interface Findings {
     /** The store was known to be right behind that event. */
     readonly verified: boolean;
   } | null;
-  /** The log has been kept from its beginning: what it does not tell never was captured. */
+  /** The log has been kept from its beginning, and every row went through it: what it does not tell never was captured. */
   readonly logIsWhole: boolean;
   /** The other store drifts in the same way: both hold what the log made of the key. Null: there is none. */
   readonly otherStoreDrifts: boolean | null;

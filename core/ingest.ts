@@ -93,6 +93,8 @@ export interface GivenColumn {
   readonly name: string;
   /** The field's name in the file, or in `Reading.columns`. */
   readonly field: string;
+  /** NDJSON on upsert: a record may lack it although new rows need it. Where there is no row yet, MySQL refuses the record. */
+  readonly mayStay?: true;
 }
 
 /** Everything that decides which rows a chunk holds. */
@@ -135,7 +137,7 @@ export const rejectReasons = {
   'column-count': 'has another number of fields than the header',
   json: 'is not a JSON object',
   'unknown-column': 'has a member that the table or the list of columns does not name',
-  missing: 'does not give a column that has no default',
+  missing: 'does not give a column that has no default, or that is part of the key',
   null: 'gives NULL to a column that is NOT NULL',
   type: 'has text that is no value of the column’s type',
   range: 'has a value out of the column’s range',

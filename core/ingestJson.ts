@@ -7,12 +7,14 @@ import { doubleText } from './ingestNumbers.js';
 
 const notJson = new Fault('type', 'not JSON');
 const tooDeep = new Fault('range', 'JSON nested more than 100 deep');
-const unpaired = new Fault('encoding', 'half of a surrogate pair');
-const tooExact = new Fault('range', 'an integer beyond 64 bits, or a number beyond a double');
+export const unpaired = new Fault('encoding', 'half of a surrogate pair');
+const tooExact = new Fault('range', 'an integer beyond 64 bits, or a number that a double rounds');
 
 /** Text that may hold an integer which a double rounds. Digits within strings are looked at more closely, nothing else. */
 const longDigits = /\d{16}/;
-const exponents = /\d[eE]\+?\d{3}/;
+
+/** Text that may hold any number which a double rounds: 15 digits it keeps, except near its ends, which are at e308 and e-308. */
+const roundable = /[\d.]{16}|\d[eE][+-]?\d{3}/;
 
 export function jsonFault(text: string): Fault | undefined {
   let value: unknown;
@@ -23,7 +25,7 @@ export function jsonFault(text: string): Fault | undefined {
   }
   if (typeof value === 'object' && value !== null && deeper(value, 100)) return tooDeep;
   if (text.includes('\\u') && !textsWhole(value)) return unpaired;
-  if ((longDigits.test(text) || exponents.test(text)) && !numbersOf(text).every(isHeld)) return tooExact;
+  if (roundable.test(text) && !numbersOf(text).every(isHeld)) return tooExact;
   return undefined;
 }
 
@@ -37,10 +39,15 @@ function deeper(value: object, levels: number): boolean {
 
 const half = /\p{Surrogate}/u;
 
+/** Half of a surrogate pair is no character: MySQL would be sent U+FFFD in its place. */
+export function isWhole(text: string): boolean {
+  return !half.test(text);
+}
+
 function textsWhole(value: unknown): boolean {
-  if (typeof value === 'string') return !half.test(value);
+  if (typeof value === 'string') return isWhole(value);
   if (typeof value !== 'object' || value === null) return true;
-  return Object.entries(value).every(([name, member]) => !half.test(name) && textsWhole(member));
+  return Object.entries(value).every(([name, member]) => isWhole(name) && textsWhole(member));
 }
 
 /** Tokens of valid JSON: strings whole, then numbers. */
@@ -55,9 +62,34 @@ const [least, most] = [-(2n ** 63n), 2n ** 64n - 1n];
 function isHeld(token: string): boolean {
   const value = Number(token);
   if (!Number.isFinite(value)) return false;
-  if (!/^-?\d+$/.test(token)) return true;
+  if (!/^-?\d+$/.test(token)) return isKept(token, value);
   const integer = BigInt(token);
   return (integer >= least && integer <= most) || BigInt(value) === integer;
+}
+
+/**
+ * Whether the double still says what the token says: as its shortest text does, or as its own digits to the token's length, which
+ * is how printf writes one (`0.10000000000000001` is 0.1). 100 is the most that `toPrecision` gives.
+ */
+function isKept(token: string, value: number): boolean {
+  const { digits, exponent } = decimalOf(token);
+  if (value === 0 || digits === '') return digits === '';
+  const says = (text: string): boolean => {
+    const other = decimalOf(text);
+    return other.digits === digits && other.exponent === exponent;
+  };
+  return says(String(value)) || says(value.toPrecision(Math.min(digits.length, 100)));
+}
+
+/** Digits without zeros at either end, none for zero; the value is ±digits × 10^exponent. */
+function decimalOf(token: string): { readonly digits: string; readonly exponent: number } {
+  const [, whole = '', fraction = '', power = '0'] = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(token) ?? [];
+  const all = whole + fraction;
+  let start = 0;
+  while (all.charCodeAt(start) === 0x30) start++;
+  let end = all.length;
+  while (end > start && all.charCodeAt(end - 1) === 0x30) end--;
+  return { digits: all.slice(start, end), exponent: Number(power) - fraction.length + (all.length - end) };
 }
 
 /** One text for all JSON texts of one value: members sorted, numbers by value. */

@@ -4,6 +4,7 @@ import type { Drift, DriftEvidence, KeyText } from '../core/drift.js';
 import { causeOf } from '../core/driftCause.js';
 import type { PartitionName } from '../core/position.js';
 import type { Store, StoreName } from '../core/store.js';
+import { readCopy } from '../stores/mysql/copies.js';
 import { readSwept } from '../stores/mysql/swept.js';
 import { scanLog, type LogEvent, type Scan, type Span } from './logScan.js';
 import { isWhatItLeft, type Suspicion } from './settle.js';
@@ -23,6 +24,9 @@ export async function withCauses(
   const swept = (await readSwept(context.mysql, context.stateDatabase)).filter(({ name }) => name === table.name);
   const drifting = new Map<KeyText, Set<StoreName>>();
   for (const { key, store } of suspicions) drifting.set(key, (drifting.get(key) ?? new Set()).add(store));
+  // What was loaded directly stands in the log only as far as it differed at the end of the load.
+  const copy = await readCopy(context.mysql, context.stateDatabase, table.tableId);
+  const logged = copy?.reason !== 'loaded';
   const drift: Drift[] = [];
   for (let from = 0; from < suspicions.length; from += keysAtOnce) {
     const some = suspicions.slice(from, from + keysAtOnce);
@@ -31,7 +35,7 @@ export async function withCauses(
     for (const suspicion of some) {
       const verifiedTo = swept.find(({ store }) => store === suspicion.store)?.marker.get(suspicion.partition) ?? 0;
       const alike = (drifting.get(suspicion.key)?.size ?? 0) > 1;
-      drift.push(driftOf(context, table, suspicion, { scan, definitions, verifiedTo, alike }));
+      drift.push(driftOf(context, table, suspicion, { scan, definitions, verifiedTo, alike, logged }));
     }
   }
   return drift;
@@ -65,11 +69,12 @@ interface Known {
   readonly definitions: ReadonlyMap<DefinitionHash, Definition>;
   readonly verifiedTo: number;
   readonly alike: boolean;
+  readonly logged: boolean;
 }
 
 function driftOf(context: SweepContext, table: SweptTable, suspicion: Suspicion, known: Known): Drift {
   const { key, row, verdict, partition, position } = suspicion;
-  const { scan, definitions, verifiedTo } = known;
+  const { scan, definitions, verifiedTo, logged } = known;
   const store = context.stores.find(({ name }) => name === suspicion.store);
   const events = (scan.events.get(key) ?? []).filter(({ offset }) => offset < position);
   const last = events.at(-1);
@@ -87,7 +92,7 @@ function driftOf(context: SweepContext, table: SweptTable, suspicion: Suspicion,
             storeIsEarlier: events.slice(0, -1).some(left),
             verified: last.offset < verifiedTo,
           },
-    logIsWhole: !scan.cutOff.has(partition) && position <= mostRecords,
+    logIsWhole: logged && !scan.cutOff.has(partition) && position <= mostRecords,
     otherStoreDrifts: context.stores.length > 1 ? known.alike : null,
     mappedOtherwise:
       (storeAgrees && last.definition !== table.hash) ||

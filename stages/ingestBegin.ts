@@ -117,7 +117,7 @@ function readingDifferences(before: IngestPlan, now: IngestPlan): string[] {
   const { chunkRows: _, chunkBytes: __, ...reading } = now.reading;
   const names = Object.keys(reading) as (keyof typeof reading)[];
   const others = names.filter((name) => JSON.stringify(before.reading[name]) !== JSON.stringify(reading[name]));
-  const fields = (plan: IngestPlan): string => JSON.stringify(plan.columns);
+  const fields = (plan: IngestPlan): string => JSON.stringify(plan.columns.map(({ name, field }) => [name, field]));
   return [...others, ...(fields(before) === fields(now) ? [] : ['order of columns'])];
 }
 

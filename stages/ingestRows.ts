@@ -169,9 +169,11 @@ async function mergeAll(
       if (isPresent(row)) await updateOne(queries, context, row, written);
       else await insertRun(queries, context, [row], drawsNumber(context, row), written);
     }
+    // A row that was refused is not there: a later one with its key is a new one again.
+    const refused = new Set(written.takeRefused(fresh));
     for (const row of batch) {
       const key = context.token(row, null);
-      if (key !== null) present.add(key);
+      if (key !== null && !refused.has(row)) present.add(key);
     }
   }
 }

@@ -8,7 +8,7 @@ import type { EventVerdict, ShardState, Sight } from '../core/store.js';
 import { Turn } from '../core/turn.js';
 import type { VerifyDeps } from './verifyDeps.js';
 import { differenceOf, isWrong } from './verifyFinding.js';
-import type { LoggedEvent, Past, VerifyLog } from './verifyLog.js';
+import type { LoggedEvent, Past, Pasts, VerifyLog } from './verifyLog.js';
 import type { Repairs } from './verifyRepairs.js';
 import { Suspects, type Suspect } from './verifySuspects.js';
 
@@ -30,6 +30,20 @@ export interface DoubtsDeps {
   readonly alive: () => void;
   /** So many events cannot be verified: the log does not hold them any more. */
   readonly unverified: (events: number) => void;
+}
+
+interface Known {
+  readonly name: string;
+  readonly suspect: Suspect;
+  readonly past: Past;
+}
+
+interface SoughtPasts {
+  readonly known: Known[];
+  /** The log does not hold their events any more. */
+  readonly gone: [string, Suspect][];
+  /** The log did not answer: they stay in doubt, and what is saved stays before them. */
+  readonly untold: [string, Suspect][];
 }
 
 const settledAtOnce = 200;
@@ -93,56 +107,65 @@ export class Doubts {
       const proven = standing.filter(([, { difference }]) => difference !== null);
       if (proven.length > 0 && !(await report(proven))) return false;
       const seenOnce = standing.filter(([, { difference }]) => difference === null);
-      if (seenOnce.length > 0) await this.#lookAgain(seenOnce, signal);
+      if (seenOnce.length > 0 && !(await this.#lookAgain(seenOnce, signal))) return true;
       this.#deps.alive();
     }
     return true;
   }
 
-  async #lookAgain(seenOnce: readonly [string, Suspect][], signal: AbortSignal): Promise<void> {
-    const pasts = await this.#pasts(seenOnce, signal);
-    const known = seenOnce.filter(([name]) => pasts.has(name));
-    // The log does not hold the event any more.
-    for (const [name] of seenOnce) if (!pasts.has(name)) this.suspects.clearUp(name);
-    this.#deps.unverified(seenOnce.length - known.length);
+  /** False: the log did not tell all of them. The next round looks first whether the store is still what it was. */
+  async #lookAgain(seenOnce: readonly [string, Suspect][], signal: AbortSignal): Promise<boolean> {
+    const { known, gone, untold } = await this.#pasts(seenOnce, signal);
+    for (const [name] of gone) this.suspects.clearUp(name);
+    this.#deps.unverified(gone.length);
+    for (const [name, suspect] of untold) this.#holdDoubt(name, suspect, heldMs);
     for (let at = 0; at < known.length; at += this.#deps.store.examineAtMost) {
       const some = known.slice(at, at + this.#deps.store.examineAtMost);
-      const past = some.flatMap(([name]) => pasts.get(name) ?? []);
-      const sight = await this.#look(past.map(({ event }) => event));
-      for (const [i, [name, suspect]] of some.entries()) this.#weigh(name, suspect, past[i], sight, i);
+      const sight = await this.#look(some.map(({ past }) => past.event));
+      for (const [i, one] of some.entries()) this.#weigh(one, sight, i);
     }
+    return untold.length === 0;
   }
 
-  #weigh(name: string, suspect: Suspect, past: Past | undefined, sight: Sight | null, i: number): void {
+  #weigh({ name, suspect, past }: Known, sight: Sight | null, i: number): void {
     const seenAt = positionIn(sight, suspect.partition);
     const found = sight?.found[i];
-    if (past === undefined || sight === null || found === undefined || seenAt <= suspect.offset) {
-      this.suspects.doubt(name, { ...suspect, notBefore: performance.now() + againMs });
+    if (sight === null || found === undefined || seenAt <= suspect.offset) {
+      this.#holdDoubt(name, suspect, againMs);
       return;
     }
     const verdict = this.#deps.store.judgeEvent(past.event, found, sight.at);
     if (!isWrong(verdict)) return this.#isNotWrong(past.event, verdict);
     if (sight.deletesAhead && verdict.kind === 'missing') {
-      this.suspects.doubt(name, { ...suspect, notBefore: performance.now() + heldMs });
+      this.#holdDoubt(name, suspect, heldMs);
       return;
     }
     const difference = differenceOf(this.#deps.store, past, verdict, sight, found);
     this.suspects.doubt(name, { ...suspect, seenAt, difference });
   }
 
-  async #pasts(suspects: readonly [string, Suspect][], signal: AbortSignal): Promise<Map<string, Past>> {
+  #holdDoubt(name: string, suspect: Suspect, waitMs: number): void {
+    this.suspects.doubt(name, { ...suspect, notBefore: performance.now() + waitMs });
+  }
+
+  async #pasts(suspects: readonly [string, Suspect][], signal: AbortSignal): Promise<SoughtPasts> {
     const byPartition = new Map<PartitionName, Map<number, string>>();
     for (const [name, { partition, offset }] of suspects) {
       const keys = byPartition.get(partition) ?? new Map<number, string>();
       byPartition.set(partition, keys.set(offset, name));
     }
-    const pasts = new Map<string, Past>();
+    const pasts = new Map<PartitionName, Pasts>();
     for (const [partition, keys] of byPartition) {
-      for (const [offset, past] of await this.#deps.log().past(partition, keys, signal)) {
-        pasts.set(keys.get(offset) ?? '', past);
-      }
+      pasts.set(partition, await this.#deps.log().past(partition, keys, signal));
     }
-    return pasts;
+    const sought: SoughtPasts = { known: [], gone: [], untold: [] };
+    for (const [name, suspect] of suspects) {
+      const { found, searched } = pasts.get(suspect.partition) ?? { found: new Map<number, Past>(), searched: 0 };
+      const past = found.get(suspect.offset);
+      if (past !== undefined) sought.known.push({ name, suspect, past });
+      else (suspect.offset < searched ? sought.gone : sought.untold).push([name, suspect]);
+    }
+    return sought;
   }
 }
 

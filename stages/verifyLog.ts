@@ -53,6 +53,12 @@ export interface Past {
   readonly older: readonly (Buffer | null)[];
 }
 
+/** What was found of some events. `searched`: what lies before it and was not found, the log does not hold any more. */
+export interface Pasts {
+  readonly found: ReadonlyMap<number, Past>;
+  readonly searched: number;
+}
+
 interface Fetched {
   readonly records: readonly LogRecord[];
   next: number;
@@ -140,38 +146,58 @@ export class VerifyLog {
     return { last, events: limits.events - room, holes };
   }
 
-  /** Events of the given offsets in one partition, each with what the log holds of its key in the records before. */
-  async past(name: PartitionName, keys: ReadonlyMap<number, string>, signal: AbortSignal): Promise<Map<number, Past>> {
+  /**
+   * Events of the given offsets in one partition, each with what the log holds of its key in the records before. An answer
+   * that does not come, at an abort or while no broker can be reached, ends the search and proves nothing of what follows.
+   */
+  async past(name: PartitionName, keys: ReadonlyMap<number, string>, signal: AbortSignal): Promise<Pasts> {
     const offsets = [...keys.keys()];
     const end = Math.max(...offsets) + 1;
-    const { topic } = splitPartitionName(name);
-    const from = Math.max(
-      (await this.#reader.beginningOffsets([topic])).get(name) ?? 0,
-      Math.min(...offsets) - recordsOfPast,
-    );
-    const wanted = new Set(keys.values());
-    const images = new Map<string, (Buffer | null)[]>();
     const found = new Map<number, Past>();
-    for (let at = from; at < end && !signal.aborted;) {
+    const take = this.#pastTaker(name, keys, found);
+    let at = Math.max(await this.#beginningOf(name), Math.min(...offsets) - recordsOfPast);
+    while (at < end && !signal.aborted) {
       const results = await this.#reader.fetch(new Map([[name, at]]), signal);
       const result = results.find((r) => partitionName(r.topic, r.partition) === name);
-      if (result === undefined || result.outOfRange || result.missing) break;
-      for (const record of result.records) {
-        const header = record.header === null ? undefined : decodeHeader(record.header);
-        if (record.offset >= end || header === undefined || header.op === 't') continue;
-        const event = this.#eventOf(name, record, header, await this.#landing(header));
-        const key = event.name;
-        if (!wanted.has(key)) continue;
-        const known = images.get(key) ?? [];
-        const { before } = imagesOf(record.value, header);
-        // Only a copied row does not tell what was there before.
-        const older = header.op === 'r' ? known : [...known, before === null ? null : Buffer.from(before)];
-        if (keys.get(record.offset) === key) found.set(record.offset, { event: copied(event), older });
-        images.set(key, [...older, event.after === null ? null : Buffer.from(event.after)].slice(-imagesKept));
+      if (result === undefined) break;
+      if (result.missing) return { found, searched: end };
+      if (result.outOfRange) {
+        const first = await this.#beginningOf(name);
+        // Beyond the end: it is another topic of the same name.
+        at = first > at ? first : end;
+        continue;
       }
+      for (const record of result.records) if (record.offset < end) await take(record);
       at = result.nextOffset;
     }
-    return found;
+    return { found, searched: at };
+  }
+
+  /** Goes through records in their order, and keeps those that are asked for with what came before them. */
+  #pastTaker(
+    name: PartitionName,
+    keys: ReadonlyMap<number, string>,
+    found: Map<number, Past>,
+  ): (record: LogRecord) => Promise<void> {
+    const wanted = new Set(keys.values());
+    const images = new Map<string, (Buffer | null)[]>();
+    return async (record) => {
+      const header = record.header === null ? undefined : decodeHeader(record.header);
+      if (header === undefined || header.op === 't') return;
+      const event = this.#eventOf(name, record, header, await this.#landing(header));
+      const key = event.name;
+      if (!wanted.has(key)) return;
+      const known = images.get(key) ?? [];
+      const { before } = imagesOf(record.value, header);
+      // Only a copied row does not tell what was there before.
+      const older = header.op === 'r' ? known : [...known, before === null ? null : Buffer.from(before)];
+      if (keys.get(record.offset) === key) found.set(record.offset, { event: copied(event), older });
+      images.set(key, [...older, event.after === null ? null : Buffer.from(event.after)].slice(-imagesKept));
+    };
+  }
+
+  async #beginningOf(name: PartitionName): Promise<number> {
+    return (await this.#reader.beginningOffsets([splitPartitionName(name).topic])).get(name) ?? 0;
   }
 
   async #take(name: PartitionName, to: number, add: (event: LoggedEvent, size: number) => boolean): Promise<void> {
@@ -219,8 +245,7 @@ export class VerifyLog {
 
   /** Another topic of the same name, or one that lost records in its midst: all that it holds is verified again. */
   async #beginAnew(name: PartitionName): Promise<void> {
-    const { topic } = splitPartitionName(name);
-    const offset = (await this.#reader.beginningOffsets([topic])).get(name) ?? 0;
+    const offset = await this.#beginningOf(name);
     this.#begunAnew.add(name);
     this.#fetched.delete(name);
     this.#cursors.set(name, { offset, ordinal: unknownOrdinal });
@@ -236,7 +261,7 @@ export class VerifyLog {
       return;
     }
     if (result.outOfRange) {
-      const first = (await this.#reader.beginningOffsets([result.topic])).get(name) ?? 0;
+      const first = await this.#beginningOf(name);
       // Beyond the end: it is another topic of the same name.
       if (first > offset) this.#hole(name, Math.min(first, to) - offset);
       this.#cursors.set(name, { offset: Math.min(first, to), ordinal: unknownOrdinal });

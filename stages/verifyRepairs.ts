@@ -38,10 +38,11 @@ export class Repairs {
     this.#open.clear();
     this.#due.clear();
     this.#right.clear();
-    for (const { table, key, repaired } of await this.#deps.ledger.open(mostOpen)) {
+    for (const { table, key, repaired, due } of await this.#deps.ledger.open(mostOpen)) {
       const name = nameOf(table, key);
-      this.#open.set(name, known.get(name) ?? { table, key, written: repaired ? 1 : 0 });
-      if (!repaired) this.#due.add(name);
+      const open = known.get(name) ?? { table, key, written: repaired ? 1 : 0 };
+      this.#open.set(name, open);
+      if (due && open.written < mostRepairs) this.#due.add(name);
     }
   }
 
@@ -95,11 +96,12 @@ export class Repairs {
     const some = [...this.#due].slice(0, repairedAtOnce);
     for (const [table, keys] of this.#byTable(some)) {
       if (signal.aborted) return;
+      // Before: what is found again meanwhile is due again.
+      for (const key of keys) this.#due.delete(nameOf(table, key));
       await this.#repair(table, keys, signal);
       for (const key of keys) {
         const open = this.#open.get(nameOf(table, key));
         if (open !== undefined) open.written += 1;
-        this.#due.delete(nameOf(table, key));
       }
     }
   }

@@ -42,7 +42,7 @@ export class Through {
   place(marker: Pick<PlacedMarker, 'id' | 'at'>): void {
     this.#markers.push({ ...marker, vector: null });
     // Verify is far behind: every second one will do.
-    if (this.#markers.length > mostMarkers) this.#markers = this.#markers.filter((_, i) => i % 2 === 1);
+    if (this.#markers.length > mostMarkers) this.#markers = this.#markers.filter((_, i) => i % 2 === 0);
   }
 
   resolve(id: string, vector: OffsetVector): void {
@@ -72,12 +72,23 @@ export class Through {
       }
       // While all of them lag, nothing is known of this moment.
       if (lagging.size > 0 && lagging.size === tables.size) continue;
-      const before = this.#through;
-      for (const table of lagging) if (!this.#tables.has(table)) this.#tables.set(table, before);
-      for (const table of this.#tables.keys()) if (!lagging.has(table)) this.#tables.delete(table);
-      this.#through = Math.max(at, before ?? 0);
+      this.#pass(at, lagging);
     }
     this.#markers = this.#markers.filter((marker) => !this.#isDone(marker, verified, isMine));
+  }
+
+  /** A table leaves `behind` only at a marker as new as `through`: older ones prove nothing of what lies between. */
+  #pass(at: number, lagging: ReadonlySet<string>): void {
+    const before = this.#through;
+    const through = Math.max(at, before ?? 0);
+    for (const table of lagging) if (!this.#tables.has(table)) this.#tables.set(table, before);
+    for (const [table, own] of this.#tables) {
+      if (lagging.has(table)) continue;
+      const passed = Math.max(at, own ?? 0);
+      if (passed >= through) this.#tables.delete(table);
+      else this.#tables.set(table, passed);
+    }
+    this.#through = through;
   }
 
   #isDone({ vector }: PlacedMarker, verified: Positions, isMine: (partition: string) => boolean): boolean {

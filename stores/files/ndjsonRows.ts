@@ -6,7 +6,8 @@ import { isUtf8 } from 'node:buffer';
 import type { PlannedColumn } from '../../core/ingestColumns.js';
 import type { InputRow, InputValue, Reject } from '../../core/ingest.js';
 import { Fault } from '../../core/ingestFault.js';
-import { endOfString, endOfValue, quote, skipSpace, stringAt } from '../../core/jsonScan.js';
+import { isWhole, unpaired } from '../../core/ingestJson.js';
+import { endOfString, endOfValue, hasEscape, quote, skipSpace, stringAt } from '../../core/jsonScan.js';
 import { recordOf, type CheckedRows } from './checkedRows.js';
 import { rawText, type Block } from './records.js';
 
@@ -22,13 +23,13 @@ export function ndjsonRows(
   block: Block,
   members: Members,
   columns: readonly PlannedColumn[],
-  required: ReadonlySet<string>,
+  needed: ReadonlySet<string>,
 ): CheckedRows {
   const rows: InputRow[] = [];
   const rejects: Reject[] = [];
   for (const [i, line] of block.lines.entries()) {
     const bytes = recordOf(block, i);
-    const found = valuesOf(bytes, members, columns, required);
+    const found = valuesOf(bytes, members, columns, needed);
     if ('values' in found) rows.push({ line, values: found.values });
     else {
       const { reason, detail } = found.fault;
@@ -44,7 +45,7 @@ function valuesOf(
   bytes: Buffer,
   members: Members,
   columns: readonly PlannedColumn[],
-  required: ReadonlySet<string>,
+  needed: ReadonlySet<string>,
 ): Found {
   if (!isUtf8(bytes)) return { fault: notUtf8, column: null };
   if (!isObject(bytes.toString('utf8'))) return { fault: notAnObject, column: null };
@@ -60,7 +61,7 @@ function valuesOf(
     values[index] = value;
   }
   for (const [i, { column }] of columns.entries()) {
-    if (values[i] === undefined && required.has(column.name)) return { fault: missing, column: column.name };
+    if (values[i] === undefined && needed.has(column.name)) return { fault: missing, column: column.name };
   }
   return { values };
 }
@@ -113,11 +114,23 @@ function valueOfToken({ column, rule }: PlannedColumn, bytes: Buffer, start: num
   const first = bytes[start];
   if (first === 0x6e) return rule.ofNull();
   if (rule.isJson) return rule.ofText(bytes.toString('utf8', start, end));
-  if (first === quote) return rule.ofText(stringAt(bytes, start, end));
+  if (first === quote) return ofString(rule.ofText, bytes, start, end);
   if (first !== 0x7b && first !== 0x5b) return rule.ofText(bytes.toString('latin1', start, end));
   const text = bytes.toString('utf8', start, end);
   if (column.type === 'set') return ofList(rule.ofText, JSON.parse(text));
   return /vector|geom|point|linestring|polygon/.test(column.type) ? rule.ofText(text) : nested;
+}
+
+/** The bytes are UTF-8, so only an escape can make half of a pair. */
+function ofString(
+  ofText: (text: string) => InputValue | Fault,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): InputValue | Fault {
+  if (!hasEscape(bytes, start, end)) return ofText(bytes.toString('utf8', start + 1, end - 1));
+  const text = stringAt(bytes, start, end);
+  return isWhole(text) ? ofText(text) : unpaired;
 }
 
 /** A SET as an array of its members, as MongoDB has it. */

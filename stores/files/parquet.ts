@@ -1,7 +1,8 @@
 /**
  * Parquet files: their columns, and values in windows of rows, column by column, so that memory is bounded by a window and by
  * one column of a row group, whatever the file's size. Values come exact: where the library would round (DECIMAL to a double,
- * times to milliseconds) it is given the physical type, and the logical one is read here.
+ * times to milliseconds) it is given the physical type, and the logical one is read here. Lists and structs come as the library
+ * puts them together: one with such a type in it is refused, see `refuseInexact`.
  */
 import { isUtf8 } from 'node:buffer';
 import { open } from 'node:fs/promises';
@@ -9,8 +10,9 @@ import { parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet';
 import type { AsyncBuffer, FileMetaData, ParquetParsers, SchemaElement, SchemaTree } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { LockstepError } from '../../core/errors.js';
+import { asWord } from '../../core/ingestColumns.js';
 import { fileFailure } from './content.js';
-import { exactValue, isExact } from './parquetValues.js';
+import { exactValue, inexactIn, isExact } from './parquetValues.js';
 
 export interface ParquetFile {
   readonly fields: readonly ParquetField[];
@@ -26,6 +28,8 @@ export interface ParquetField {
   readonly name: string;
   readonly element: SchemaElement;
   readonly nested: boolean;
+  /** The type in a list or struct that cannot be read exactly; null where there is none. */
+  readonly inexact: string | null;
 }
 
 /** Texts and bytes as they are; a time that is left to the library comes as the number it is stored as. */
@@ -59,7 +63,7 @@ export async function openParquet(path: string): Promise<ParquetFile> {
     const metadata = await parquetMetadataAsync(file, { geoparquet: false });
     const fields = parquetSchema(metadata).children.map(fieldOf);
     const starts = groupStarts(metadata);
-    const scan = await parquetScan({ file, metadata: physical(metadata), compressors, parsers, utf8: false });
+    const scan = await parquetScan({ file, metadata: physical(metadata, fields), compressors, parsers, utf8: false });
     return {
       fields,
       rows: Number(metadata.num_rows),
@@ -80,6 +84,18 @@ export async function openParquet(path: string): Promise<ParquetFile> {
   }
 }
 
+/** For the columns that are loaded, before a row is: LS-INGEST-COLUMNS. */
+export function refuseInexact(path: string, used: readonly ParquetField[]): void {
+  const faults = used.flatMap(({ name, inexact }) =>
+    inexact === null
+      ? []
+      : [`${name} has ${inexact} in a list or struct: --ignore ${asWord(name)} leaves it out, or write it flat`],
+  );
+  if (faults.length === 0) return;
+  const message = [`${path} has columns that cannot be read exactly:`, ...faults].join('\n  ');
+  throw new LockstepError('LS-INGEST-COLUMNS', message);
+}
+
 function broken(error: unknown, path: string): LockstepError {
   if (error instanceof LockstepError) return error;
   const why = error instanceof Error ? error.message : String(error);
@@ -97,16 +113,20 @@ function groupStarts(metadata: FileMetaData): readonly number[] {
 }
 
 function fieldOf(tree: SchemaTree): ParquetField {
-  const nested = tree.children.length > 0 || tree.element.repetition_type === 'REPEATED';
-  return { name: tree.element.name, element: tree.element, nested };
+  const { element, children } = tree;
+  const nested = children.length > 0 || element.repetition_type === 'REPEATED';
+  return { name: element.name, element, nested, inexact: nested ? inexactIn(tree) : null };
 }
 
-/** The same file, with the logical types that we read ourselves taken off its columns. */
-function physical(metadata: FileMetaData): FileMetaData {
+/** The same file, with the logical types that we read ourselves taken off its columns; never off what lies within one. */
+function physical(metadata: FileMetaData, fields: readonly ParquetField[]): FileMetaData {
+  const ours = new Set(
+    fields.filter(({ element, nested }) => !nested && isExact(element)).map(({ element }) => element),
+  );
   return {
     ...metadata,
     schema: metadata.schema.map((element) => {
-      if (!isExact(element)) return element;
+      if (!ours.has(element)) return element;
       const { converted_type: _converted, logical_type: _logical, ...plain } = element;
       return plain;
     }),

@@ -3,7 +3,7 @@ import { valueOf } from '../../core/ingestValue.js';
 import type { PlannedColumn } from '../../core/ingestColumns.js';
 import type { InputRow, InputValue, Reject } from '../../core/ingest.js';
 import { Fault } from '../../core/ingestFault.js';
-import { openParquet, type ParquetField, type ParquetFile } from './parquet.js';
+import { openParquet, refuseInexact, type ParquetField, type ParquetFile } from './parquet.js';
 import type { CheckedRows } from './checkedRows.js';
 
 /** Rows that are decoded at once: few enough for memory, enough to pay for looking the column up. */
@@ -27,6 +27,7 @@ export async function* parquetRows(
   const file = await openParquet(path);
   try {
     const sources = fields.map((name) => fieldNamed(file, name));
+    refuseInexact(path, sources);
     let rows: (readonly unknown[])[] = [];
     let begun = start;
     for await (const row of rowsOf(file, sources, columns, start)) {

@@ -1,10 +1,23 @@
 /** Logical types of Parquet → the values that `core/ingestValue.ts` takes: exact, whatever the library would make of them. */
-import type { ConvertedType, SchemaElement, TimeUnit } from 'hyparquet';
+import type { ConvertedType, SchemaElement, SchemaTree, TimeUnit } from 'hyparquet';
 import type { ParquetField } from './parquet.js';
 
 /** Whether values are read here from their physical type. */
 export function isExact(element: SchemaElement): boolean {
   return element.num_children === undefined && kindOf(element) !== null;
+}
+
+/** The first type below a field that the library rounds, or gives as a bare number or as bytes; null where there is none. */
+export function inexactIn({ element, children }: SchemaTree): string | null {
+  if (element.logical_type?.type === 'VARIANT' || element.type === 'INT96') {
+    return element.logical_type?.type ?? 'INT96';
+  }
+  if (children.length === 0) return kindOf(element)?.kind.toUpperCase() ?? null;
+  for (const child of children) {
+    const found = inexactIn(child);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 type Kind =
@@ -44,7 +57,7 @@ export function exactValue(value: unknown, { element, nested }: ParquetField, as
     case 'decimal':
       return decimalText(bytes === null ? asInteger(value) : signed(bytes), kind.scale);
     case 'date':
-      return timestampText(asInteger(value) * 86_400_000n, 'MILLIS', false).slice(0, 10);
+      return dateText(asInteger(value));
     case 'time':
       return clockText(asInteger(value), kind.unit);
     case 'timestamp':
@@ -80,16 +93,41 @@ export function decimalText(unscaled: bigint, scale: number): string {
 const perSecond = { MILLIS: 1_000n, MICROS: 1_000_000n, NANOS: 1_000_000_000n } as const;
 const digitsOf = { MILLIS: 3, MICROS: 6, NANOS: 9 } as const;
 
-/** ISO 8601; `Z` where the file says that the time is UTC. */
+const unitNames = { MILLIS: 'ms', MICROS: 'µs', NANOS: 'ns' } as const;
+
+/** Seconds from 1970 that a Date of JavaScript reaches, either way: 275,760 years. */
+const mostSeconds = 8_640_000_000_000n;
+
+/**
+ * ISO 8601; `Z` where the file says that the time is UTC. What no Date reaches is `9223372036854775807 µs since 1970`: columns of
+ * times reject it, columns of text lose nothing.
+ */
 export function timestampText(value: bigint, unit: TimeUnit, utc: boolean): string {
   const [seconds, fraction] = split(value, unit);
+  if (!isReached(seconds)) return `${value} ${unitNames[unit]} since 1970`;
   const iso = new Date(Number(seconds) * 1000).toISOString().slice(0, -5);
   return `${iso}.${fraction}${utc ? 'Z' : ''}`;
 }
 
+function dateText(days: bigint): string {
+  const seconds = days * 86_400n;
+  if (!isReached(seconds)) return `${days} days since 1970`;
+  const iso = new Date(Number(seconds) * 1000).toISOString();
+  // Years of more than four digits have a sign before them.
+  return iso.slice(0, iso.indexOf('T'));
+}
+
+function isReached(seconds: bigint): boolean {
+  // A fraction of the last second would lie behind it.
+  return seconds >= -mostSeconds && seconds < mostSeconds;
+}
+
+/** Not by a Date: 24:00:00 and more, and what is negative, are times of MySQL too. */
 function clockText(value: bigint, unit: TimeUnit): string {
-  const [seconds, fraction] = split(value, unit);
-  return `${new Date(Number(seconds) * 1000).toISOString().slice(11, 19)}.${fraction}`;
+  const [seconds, fraction] = split(value < 0n ? -value : value, unit);
+  const parts = [seconds / 3600n, (seconds / 60n) % 60n, seconds % 60n];
+  const clock = parts.map((part) => String(part).padStart(2, '0')).join(':');
+  return `${value < 0n ? '-' : ''}${clock}.${fraction}`;
 }
 
 function split(value: bigint, unit: TimeUnit): readonly [bigint, string] {

@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { LockstepError } from '../../core/errors.js';
-import { fieldNames, plannedColumns, type PlannedColumn } from '../../core/ingestColumns.js';
+import { fieldNames, neededColumns, plannedColumns, type PlannedColumn } from '../../core/ingestColumns.js';
 import type { FileChunk, IngestPlan, ReadChunks, Reading, ResumePoint, SourceFile } from '../../core/ingest.js';
 import { recordOf, type CheckedRows } from './checkedRows.js';
 import { changed, contentOf, proveUnchanged } from './content.js';
@@ -101,8 +101,8 @@ function rowsFor(
   const { reading } = plan;
   if (reading.format === 'ndjson') {
     const members = membersFor(plan);
-    const required = new Set(plan.required);
-    return (block) => ndjsonRows(block, members, columns, required);
+    const needed = neededColumns(plan);
+    return (block) => ndjsonRows(block, members, columns, needed);
   }
   const shape = shapeFor(plan, file, head.first, dialectOf(reading, reading.columns?.length ?? head.first.length));
   return (block) => csvRows(block, shape, columns, reading);

@@ -5,9 +5,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { Reading, SourceFile } from '../../core/ingest.js';
+import { isLeftOut } from '../../core/ingestColumns.js';
 import { changed, contentOf, fileFailure, identityOf, type ContentSource } from './content.js';
 import { isObject, membersOf } from './ndjsonRows.js';
-import { openParquet } from './parquet.js';
+import { openParquet, refuseInexact } from './parquet.js';
 import { recordOf } from './checkedRows.js';
 import { blocksOf, type Block } from './records.js';
 import { dialectOf, headOf } from './textFile.js';
@@ -83,6 +84,10 @@ function namesIn(bytes: Buffer): string[] {
 async function surveyParquet(path: string, reading: Reading, onRead: OnRead): Promise<Content> {
   const file = await openParquet(path);
   await file.close();
+  refuseInexact(
+    path,
+    file.fields.filter(({ name }) => !isLeftOut(reading, name)),
+  );
   const hash = createHash('sha256');
   let contentBytes = 0;
   try {

@@ -2,6 +2,7 @@
 import { Transform, type Readable } from 'node:stream';
 import { crc32 } from 'node:zlib';
 import yauzl, { type Entry, type ZipFile } from 'yauzl';
+import { LockstepError } from '../../core/errors.js';
 
 /** Files in the archive, in its order; folders and what macOS adds are none. */
 export async function zipEntries(path: string): Promise<readonly string[]> {
@@ -12,7 +13,17 @@ export async function zipEntries(path: string): Promise<readonly string[]> {
     }
     return Promise.resolve(true);
   });
+  refuseTwins(path, names);
   return names;
+}
+
+/** An entry is found again by its name: of two with one name, the second one's rows would never be read. */
+function refuseTwins(path: string, names: readonly string[]): void {
+  const seen = new Set<string>();
+  const twin = names.find((name) => seen.size === seen.add(name).size);
+  if (twin === undefined) return;
+  const message = `${path} has two entries called ${twin}: unpack it, and load both files under names of their own`;
+  throw new LockstepError('LS-INGEST-FILE-FORM', message);
 }
 
 export async function zipEntry(path: string, name: string): Promise<Readable> {

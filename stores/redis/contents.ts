@@ -17,7 +17,7 @@ const keysAtOnce = 500;
 const wholeEntry = ['(type of the key)'];
 const expiry = ['(expiry)'];
 
-/** A first look: not one moment, and a key of another type looks absent. */
+/** A first look: not one moment. A key of another type looks absent, but where absence would be excused by a TTL. */
 export async function compareRows(
   client: Redis,
   keyPrefix: string,
@@ -48,9 +48,11 @@ async function compareGroup(
   const args = [target.redis.ttlMs === null ? 'never' : 'always'];
   const [values, wrong] = (await runBuffer(client, compareScript, keys, args)) as [(Buffer | null)[], number[]];
   const wrongExpiry = new Set(wrong);
+  const excused = target.redis.ttlMs === null ? [] : keys.filter((_, i) => !values[i]);
+  const others = await readEntries(client, excused);
   return rows.map(({ row }, i) => {
     const value = values[i] ?? null;
-    if (value === null) return absent(target);
+    if (value === null) return verdict(target, definition, others.get(keys[i] ?? '') ?? { kind: 'absent' }, { row });
     if (!value.equals(row)) return { kind: 'different', fields: differentColumns(definition, row, value) };
     return wrongExpiry.has(i + 1) ? { kind: 'different', fields: expiry } : { kind: 'equal' };
   });
@@ -84,6 +86,13 @@ type RawRead = [states: Buffer[][], entries: RawEntry[]];
 async function readContents(client: Redis, states: readonly string[], keys: readonly string[]): Promise<Content[]> {
   const reply = (await runBuffer(client, readScript, [...states, ...keys], [states.length])) as RawRead;
   return reply[1].map(contentOf);
+}
+
+/** By key; those that are not there at all are absent. */
+async function readEntries(client: Redis, keys: readonly string[]): Promise<ReadonlyMap<string, Content>> {
+  if (keys.length === 0) return new Map();
+  const contents = await readContents(client, [], keys);
+  return new Map(keys.map((key, i) => [key, contents[i] ?? { kind: 'absent' }]));
 }
 
 function contentOf([kind, value, expires]: RawEntry): Content {

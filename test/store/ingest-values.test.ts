@@ -72,6 +72,8 @@ const types: readonly (readonly [string, readonly string[]])[] = [
       '"s"',
       '{"a":1,"a":2}',
       '[1e22, 12345678901234567890]',
+      '[0.30000000000000004,0.10000000000000001,0.1000000000000000055511151231257827,-1.50000000000000000000]',
+      '[9007199254740992.0,5e-324,4.9406564584124654e-324,2.2250738585072014E-308,1.7976931348623157E+308]',
     ],
   ],
   ['POINT SRID 4326', ['{"srid":4326,"wkb":"AQEAAAAAAAAAAAAkQAAAAAAAADRA"}']],
@@ -161,6 +163,12 @@ describe('random values', () => {
     ['DOUBLE(10,3)', fc.integer({ min: -999_999_999, max: 999_999_999 }).map((n) => (n / 1000).toFixed(3))],
     ['JSON', fc.json({ noUnicodeString: false }).filter((text) => !/\p{Surrogate}/u.test(text))],
     ['JSON', double.map((text) => `[${text}]`)],
+    [
+      'JSON',
+      fc
+        .tuple(double, fc.integer({ min: 17, max: 60 }))
+        .map(([text, digits]) => `[${Number(text).toPrecision(digits)}]`),
+    ],
     ['TEXT', fc.string({ unit: 'binary', maxLength: 40 })],
     ['VARBINARY(300)', fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes).toString('base64'))],
     ['VECTOR(2)', fc.tuple(float, float).map((pair) => `[${pair.join(',')}]`)],

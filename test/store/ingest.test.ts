@@ -350,6 +350,22 @@ describe('merging', () => {
     await equal(name);
   });
 
+  it('a row that is refused is not there for the next one with its key', async () => {
+    const name = await table('id INT PRIMARY KEY, u INT UNIQUE');
+    await rig.run(`INSERT INTO {src}.${name} VALUES (1, 1)`);
+    const rows: Given['rows'] = [
+      [2, 1],
+      [2, 1],
+      [2, 2],
+    ];
+    const done = await ingest(name, { columns: ['id', 'u'], rows }, { mode: 'upsert' });
+    expect(done).toMatchObject({ outcome: 'loaded', accepted: 1, refused: ['2 duplicate u', '3 duplicate u'] });
+    expect(await rig.mysql.rows(`SELECT id, u FROM ${rig.source}.${name} ORDER BY id`)).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
+  });
+
   it('replace sets what is absent to its default, and cascades nothing', async () => {
     const parent = await table("id INT PRIMARY KEY, v VARCHAR(10) DEFAULT 'dflt', n INT");
     const child = await table(

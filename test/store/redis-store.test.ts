@@ -254,6 +254,21 @@ describe('expiry', () => {
     expect((await store.compareRows(where, things, rows)).map((v) => v.kind)).toEqual(['expired', 'equal']);
   });
 
+  it('excuses what is not there, and nothing of another type', async () => {
+    const epoch = await own(store);
+    const where = target('things', { ttlMs });
+    const events = [1, 2, 3].map((id) => event('c', id, `{"id":${id},"v":"a"}`, { target: where, at: Date.now() }));
+    await store.apply(0, epoch, batch(start, events));
+    await client.del(key(1), key(2));
+    await client.hset(key(2), 'v', 'a');
+    const rows = events.map((e) => ({ key: e.key, row: e.after! }));
+    expect(await store.compareRows(where, things, rows)).toEqual([
+      { kind: 'expired' },
+      { kind: 'different', fields: ['(type of the key)'] },
+      { kind: 'equal' },
+    ]);
+  });
+
   it('ends when the table loses its TTL', async () => {
     const epoch = await own(store);
     await store.apply(

@@ -29,10 +29,11 @@ let line: LineRig;
 let deps: SweepDeps;
 
 beforeAll(async () => {
-  line = await createLineRig(stack, 'sweep');
+  line = await createLineRig(stack, 'sweep', { overrides: { brief: { redis: { ttlMs: 3_600_000 } } } });
   const { rig, database } = line;
   await rig.mysql.run(`CREATE TABLE \`${database}\`.items (id INT PRIMARY KEY, name VARCHAR(50), doc JSON)`);
   await rig.mysql.run(`CREATE TABLE \`${database}\`.other (id INT PRIMARY KEY, name VARCHAR(50))`);
+  await rig.mysql.run(`CREATE TABLE \`${database}\`.brief (id INT PRIMARY KEY, name VARCHAR(50))`);
   await rig.install();
   line.run();
   await line.copyAll();
@@ -208,6 +209,23 @@ test('a key that is wrong again after its repair is repaired again, and counted 
   expect(await recheckSweep(deps, asked, run)).toEqual({ kind: 'rechecked', healed: 2, left: 0 });
   // Whoever repeats it after a kill counts the same.
   expect(await recheckSweep(deps, asked, run)).toEqual({ kind: 'rechecked', healed: 2, left: 0 });
+});
+
+test('a key of another type is no expired one', async () => {
+  const brief = `${line.config.pipeline}:brief:1`;
+  await line.rig.mysql.run(`INSERT INTO \`${line.database}\`.brief (id, name) VALUES (1,'a'),(2,'b')`);
+  await line.wait();
+  await line.redis.del(brief, `${line.config.pipeline}:brief:2`);
+  await line.redis.hset(brief, 'name', 'a');
+  const sweep = await begin({ tables: ['brief'], stores: ['redis'] });
+  expect(await sweepRows(deps, { sweep, stores: ['redis'], table: 'brief', number: 0 }, run)).toMatchObject({
+    drift: 1,
+    counts: { rows: 2, expired: 1 },
+  });
+  expect(await stateOf("SELECT `key`, kind, cause FROM {db}.drift WHERE name = 'brief'")).toEqual([
+    ['{"id":1}', 'different', 'out-of-band-edit'],
+  ]);
+  expect(await mend(sweep)).toEqual({ kind: 'rechecked', healed: 1, left: 0 });
 });
 
 test('a row that a store cannot hold is parked, and breaks no sweep', async () => {
@@ -407,4 +425,30 @@ test('results of long ago are forgotten a little at a time; what is open stays',
   expect(before).not.toEqual(await counts());
   expect(await openKeys()).toHaveLength(1);
   expect(await forgetOldResults(mysql, stateDatabase, 3)).toBe(true);
+});
+
+test.each([
+  ['whose rows all went through the log', 700, 'asked', 'missed-capture'],
+  ['that was loaded directly', 701, 'loaded', 'out-of-band-edit'],
+] as const)('of a table %s, a key without an event is told from an edited store', async (_, id, reason, cause) => {
+  const { mysql, stateDatabase } = line.rig;
+  await line.stop();
+  // As a direct load leaves it: in all three, and in no log.
+  await mysql.run(`INSERT INTO \`${line.database}\`.other (id, name) VALUES (${id}, 'loaded')`);
+  await mysql.run(`DELETE FROM \`${stateDatabase}\`.change_log ORDER BY seq DESC LIMIT 1`);
+  await line.redis.set(`${line.config.pipeline}:other:${id}`, `{"id":${id},"name":"loaded"}`);
+  await mysql.run(
+    `UPDATE \`${stateDatabase}\`.copies c JOIN \`${stateDatabase}\`.tables t ON t.id = c.table_id SET c.reason = ? WHERE t.name = 'other'`,
+    [reason],
+  );
+  line.run();
+  const stores = ['mongo', 'redis'] as const;
+  const sweep = await begin({ tables: ['other'], stores });
+  const swept = await sweepRows(deps, { sweep, stores, table: 'other', number: 0 }, run);
+  expect(swept).toMatchObject({ kind: 'swept', drift: 1 });
+  expect(await sweepReport(mysql, stateDatabase, sweep)).toMatchObject({
+    keys: [{ key: `{"id":${id}}`, store: 'mongo', kind: 'missing', cause }],
+  });
+  await mysql.run(`DELETE FROM \`${line.database}\`.other WHERE id = ${id}`);
+  await line.wait();
 });

@@ -2,6 +2,7 @@
  * Verify on real Kafka, MySQL and stores: whatever is wrong in a store is told with its key and offset, whatever happens
  * while changes flow is not.
  */
+import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { Kafka, logLevel } from 'kafkajs';
 import { Double, MongoClient } from 'mongodb';
@@ -16,9 +17,10 @@ import { runApply } from '../../stages/apply.js';
 import { repairKeys } from '../../stages/repair.js';
 import { runVerify } from '../../stages/verify.js';
 import { writeMarker } from '../../stages/wait.js';
-import { openReader } from '../../stores/kafka/reader.js';
+import type { VerifyDeps } from '../../stages/verifyDeps.js';
+import { openReader, type Reader } from '../../stores/kafka/reader.js';
 import { openMongoStore } from '../../stores/mongo/store.js';
-import { readDrift, type RecordedDrift } from '../../stores/mysql/drift.js';
+import { readDrift, recordDrift, type RecordedDrift } from '../../stores/mysql/drift.js';
 import { recordRepairs } from '../../stores/mysql/repairs.js';
 import { recordInitialised, wasInitialised } from '../../stores/mysql/initialised.js';
 import { readMarker } from '../../stores/mysql/markers.js';
@@ -123,7 +125,7 @@ function apply(store: Store): Running<ApplyStageOutcome> {
   return run((signal) => runApply(deps, { shard: 0, pausedTables: [] }, signal, hooks));
 }
 
-function verify(store: Store, repair = false): Running<VerifyOutcome> {
+function verify(store: Store, repair = false, more: Partial<VerifyDeps> = {}): Running<VerifyOutcome> {
   const { mysql, stateDatabase } = rig;
   const deps = {
     config: { ...config, verify: { sample: 1, repair } },
@@ -135,6 +137,7 @@ function verify(store: Store, repair = false): Running<VerifyOutcome> {
       const { done } = await repairKeys({ mysql }, table, keys);
       await recordRepairs(mysql, stateDatabase, table, done, { by: 'verify', sweep: null });
     },
+    ...more,
   };
   return run((signal) => runVerify(deps, { shard: 0 }, signal, hooks));
 }
@@ -169,6 +172,35 @@ async function caughtUp(store: Store): Promise<VerifiedShard> {
 
 async function applied(store: Store, count: number): Promise<void> {
   await eventually(`${count} applied`, async () => ((await store.readState(0))?.progress.applied ?? 0) >= count);
+}
+
+/** A log that does not answer a second look: not at all until the abort, or with nothing, as while a leader moves. */
+interface Silence {
+  as: 'until-abort' | 'nothing' | 'answers';
+  met: number;
+}
+
+function silentReader(silence: Silence): Reader {
+  const reader = openReader(config.kafka, { maxWaitMs: 100 });
+  // Only what comes before an event is asked for from the beginning of the log.
+  let isSecondLook = false;
+  return {
+    trouble: () => reader.trouble(),
+    endOffsets: (topics) => reader.endOffsets(topics),
+    lastCommitted: (topic, of) => reader.lastCommitted(topic, of),
+    close: () => reader.close(),
+    beginningOffsets: (topics) => {
+      isSecondLook = true;
+      return reader.beginningOffsets(topics);
+    },
+    fetch: async (positions, signal) => {
+      if (!isSecondLook || silence.as === 'answers') return await reader.fetch(positions, signal);
+      isSecondLook = false;
+      silence.met += 1;
+      if (silence.as === 'until-abort') await once(signal, 'abort');
+      return [];
+    },
+  };
 }
 
 /** As retention does. */
@@ -371,6 +403,90 @@ describe.each(['mongo', 'redis'] as const)('%s', (name) => {
     expect(row.unverified).toBeGreaterThanOrEqual(4);
     expect(await drift()).toEqual([]);
   });
+});
+
+test('what the log does not answer stays in doubt, and nothing behind it is saved', async () => {
+  const store = openStore('redis');
+  apply(store);
+  await rig.root.query("INSERT INTO a VALUES (1,'x',1),(2,'x',1)");
+  await applied(store, 2);
+  await redis.set(key('a', 1), 'wrong');
+  const silence: Silence = { as: 'until-abort', met: 0 };
+  const openSilent = { openReader: () => silentReader(silence) };
+  const first = verify(openStore('redis'), false, openSilent);
+  await eventually('the second look waits', () => Promise.resolve(silence.met > 0));
+  await first.stop();
+  Object.assign(silence, { as: 'nothing', met: 0 });
+  verify(openStore('redis'), false, openSilent);
+  await eventually('it looks again', () => Promise.resolve(silence.met > 2));
+  expect(await drift()).toEqual([]);
+  expect((await verified(store))?.unverified ?? 0).toBe(0);
+  silence.as = 'answers';
+  const row = await caughtUp(store);
+  expect(await drift()).toMatchObject([{ table: 'a', key: '{"id":1}', kind: 'different' }]);
+  expect(row).toMatchObject({ events: 2, differences: 1, unverified: 0 });
+});
+
+test('what was found is followed up after a restart: wrong again after its repair, or found by a sweep before', async () => {
+  const { mysql, stateDatabase } = rig;
+  const store = openStore('redis');
+  apply(store);
+  const again = '{"id":1}';
+  const swept = '{"id":2}';
+  const bySweep = { table: 'a', store: 'redis', kind: 'different', cause: 'out-of-band-edit', evidence: {} } as const;
+  const onlyBySweep = { ...bySweep, key: '{"id":0}' };
+  await recordDrift(mysql, stateDatabase, [onlyBySweep, { ...bySweep, key: swept }], { by: 'sweep', sweep: null });
+  const breakBoth = async (n: number): Promise<void> => {
+    await rig.root.query(`REPLACE INTO a VALUES (1,'x',${n}),(2,'x',${n})`);
+    const ends = await eventually('the store has them', async () => (await redis.get(key('a', 2)))?.includes(`:${n}}`));
+    expect(ends).toBe(true);
+    await redis.mset(key('a', 1), 'wrong', key('a', 2), 'wrong');
+  };
+  const found = async (count: number): Promise<void> => {
+    const one = verify(openStore('redis'));
+    await eventually('both are found', async () => (await verified(store))?.differences === count);
+    await one.stop();
+  };
+  await breakBoth(1);
+  await found(2);
+  await recordRepairs(mysql, stateDatabase, 'a', [{ key: again, outcome: 'logged' }], { by: 'verify', sweep: null });
+  await breakBoth(2);
+  await found(4);
+  expect(await openLedger(mysql, 'redis').open(2)).toEqual([
+    { table: 'a', key: swept, repaired: false, due: true },
+    { table: 'a', key: again, repaired: true, due: true },
+  ]);
+  verify(openStore('redis'), true);
+  await eventually('both are right', async () => (await drift()).filter((d) => d.healedAt === null).length === 1);
+  expect(await drift()).toMatchObject([{ ...onlyBySweep, repairedAt: null, healedAt: null }, {}, {}]);
+});
+
+test('what is wrong again while its repair still runs is repaired again', async () => {
+  const { mysql, stateDatabase } = rig;
+  const store = openStore('redis');
+  apply(store);
+  await rig.root.query("INSERT INTO a VALUES (1,'x',1)");
+  await applied(store, 1);
+  await redis.set(key('a', 1), 'wrong');
+  let repairs = 0;
+  const breakAgain = async (): Promise<boolean> => {
+    await rig.root.query('UPDATE a SET n = n + 1');
+    await eventually('it is right', async () => (await redis.get(key('a', 1))) !== 'wrong');
+    await redis.set(key('a', 1), 'wrong');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return ((await verified(store))?.differences ?? 0) > 1;
+  };
+  const repair = async (table: string, keys: readonly string[]): Promise<void> => {
+    repairs += 1;
+    const { done } = await repairKeys({ mysql }, table, keys);
+    // This key is logged, others of the same go are not yet. Verify may look before it is broken: then once more.
+    if (repairs === 1) await eventually('it is found again', breakAgain);
+    await recordRepairs(mysql, stateDatabase, table, done, { by: 'verify', sweep: null });
+  };
+  verify(openStore('redis'), true, { repair });
+  await eventually('it is repaired again', () => Promise.resolve(repairs > 1));
+  await eventually('it is healed', async () => (await drift()).every((d) => d.healedAt !== null));
+  expect(await redis.get(key('a', 1))).not.toBe('wrong');
 });
 
 test('an expired key is no drift; one that is gone before its time is', async () => {

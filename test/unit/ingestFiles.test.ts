@@ -5,11 +5,20 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { crc32, deflateRawSync, gzipSync } from 'node:zlib';
+import type { SchemaElement } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Column, Definition } from '../../core/definition.js';
 import { codeOf } from '../../core/errors.js';
-import { beginning, defaultReading, type FileChunk, type IngestPlan, type ResumePoint } from '../../core/ingest.js';
+import {
+  beginning,
+  defaultReading,
+  type FileChunk,
+  type IngestMode,
+  type IngestPlan,
+  type ResumePoint,
+} from '../../core/ingest.js';
+import type { InsertFacts } from '../../core/ingestColumns.js';
 import { planIngest, readingOf, surveyFiles, type WantedReading } from '../../stages/ingestPlan.js';
 import { readChunks } from '../../stores/files/readChunks.js';
 
@@ -51,15 +60,20 @@ function definition(...columns: readonly Column[]): Definition {
 }
 
 const people = definition(column('name', 'varchar', text), column('text', 'varchar', text));
-const facts = { autoIncrement: null, required: ['id'] };
+const idFacts: InsertFacts = { autoIncrement: null, required: ['id'] };
 
 interface Wanted extends Partial<WantedReading> {
   readonly of?: Definition;
+  readonly facts?: InsertFacts;
+  readonly mode?: IngestMode;
 }
 
-async function planOf(files: readonly string[], { of = people, ...wanted }: Wanted = {}): Promise<IngestPlan> {
+async function planOf(
+  files: readonly string[],
+  { of = people, facts = idFacts, mode = 'insert', ...wanted }: Wanted = {},
+): Promise<IngestPlan> {
   const { sources, reading } = await readingOf(files, { ...defaultReading, format: null, delimiter: null, ...wanted });
-  return planIngest(await surveyFiles(sources, reading, () => undefined), reading, { definition: of, facts }, 'insert');
+  return planIngest(await surveyFiles(sources, reading, () => undefined), reading, { definition: of, facts }, mode);
 }
 
 async function chunksOf(plan: IngestPlan, from: ResumePoint = beginning): Promise<FileChunk[]> {
@@ -89,10 +103,10 @@ function lines(count: number): string {
 }
 
 /** A zip archive of deflated entries. */
-function zip(entries: Readonly<Record<string, string>>): Buffer {
+function zip(...entries: readonly (readonly [string, string])[]): Buffer {
   const [locals, central]: [Buffer[], Buffer[]] = [[], []];
   let at = 0;
-  for (const [name, content] of Object.entries(entries)) {
+  for (const [name, content] of entries) {
     const [packed, label] = [deflateRawSync(content), Buffer.from(name)];
     const common = Buffer.alloc(26);
     common.writeUInt16LE(20, 0);
@@ -111,8 +125,8 @@ function zip(entries: Readonly<Record<string, string>>): Buffer {
   const directory = Buffer.concat(central);
   const end = Buffer.alloc(22);
   end.writeUInt32BE(0x504b0506, 0);
-  end.writeUInt16LE(Object.keys(entries).length, 8);
-  end.writeUInt16LE(Object.keys(entries).length, 10);
+  end.writeUInt16LE(entries.length, 8);
+  end.writeUInt16LE(entries.length, 10);
   end.writeUInt32LE(directory.length, 12);
   end.writeUInt32LE(at, 16);
   return Buffer.concat([...locals, directory, end]);
@@ -125,7 +139,7 @@ describe('one content in every packing', () => {
     ['plain.csv', () => lines(600)],
     ['packed.csv.gz', () => gzipSync(lines(600))],
     ['two members.gz', () => Buffer.concat([gzipSync(lines(300)), gzipSync(lines(600).slice(lines(300).length))])],
-    ['packed.zip', () => zip({ 'rows.csv': lines(600), '__MACOSX/._rows.csv': 'x' })],
+    ['packed.zip', () => zip(['rows.csv', lines(600)], ['__MACOSX/._rows.csv', 'x'])],
     ['marked.csv', () => `\ufeff${lines(600)}`],
     ['crlf.csv', () => lines(600).replaceAll('\n', '\r\n')],
     ['tabs.tsv', () => lines(600).replaceAll(',', '\t')],
@@ -304,6 +318,71 @@ describe('NDJSON', () => {
     expect(await rowsOf([path], { ignore: ['nmae'] })).toHaveLength(101);
   });
 
+  test('half of a surrogate pair is rejected, a whole pair and what only looks like one are not', async () => {
+    const of = definition(column('s', 'varchar', text));
+    const texts = ['\\ud800', 'a\\uDC00b', '\\ud83d\\ude00', '\\\\ud800', '😀'];
+    const path = await file('halves.ndjson', texts.map((s, i) => `{"id":${i + 1},"s":"${s}"}`).join('\n'));
+    expect((await rejectsOf([path], { of })).map(({ line, reason, column: name }) => [line, reason, name])).toEqual([
+      [1, 'encoding', 's'],
+      [2, 'encoding', 's'],
+    ]);
+    expect(await rowsOf([path], { of })).toEqual([
+      [3, '😀'],
+      [4, '\\ud800'],
+      [5, '😀'],
+    ]);
+  });
+
+  describe('what a line must give', () => {
+    const of: Definition = {
+      database: 'd',
+      table: 't',
+      columns: [
+        column('n', 'int', { nullable: false }),
+        column('part', 'int', { nullable: false }),
+        column('must', 'int', { nullable: false }),
+        column('may', 'int'),
+      ],
+      key: ['n', 'part'],
+    };
+    /** `part` has a default. */
+    const facts: InsertFacts = { autoIncrement: 'n', required: ['must'] };
+    const given = ['{"n":1,"part":1,"must":1,"may":1}', '{"part":1,"must":1}', '{"n":2,"must":1}', '{"n":3,"part":1}'];
+
+    test.each<readonly [IngestMode, readonly unknown[]]>([
+      [
+        'insert',
+        [
+          [3, 'missing', 'part'],
+          [4, 'missing', 'must'],
+        ],
+      ],
+      [
+        'replace',
+        [
+          [3, 'missing', 'part'],
+          [4, 'missing', 'must'],
+        ],
+      ],
+      ['upsert', [[3, 'missing', 'part']]],
+    ])('%s', async (mode, rejects) => {
+      const path = await file('lacking.ndjson', given.join('\n'));
+      const found = await rejectsOf([path], { of, facts, mode });
+      expect(found.map(({ line, reason, column: name }) => [line, reason, name])).toEqual(rejects);
+    });
+
+    test('a plan of an earlier version is read as before', async () => {
+      const path = await file('older.ndjson', given.join('\n'));
+      const plan = await planOf([path], { of, facts, mode: 'upsert' });
+      const older = { ...plan, columns: plan.columns.map(({ name, field }) => ({ name, field })) };
+      const [chunk] = await chunksOf(older);
+      expect(chunk?.rejects.map(({ line, column: name }) => [line, name])).toEqual([
+        [3, 'part'],
+        [4, 'must'],
+      ]);
+    });
+  });
+
   test('an array is told from lines', async () => {
     const path = await file('array.json', '[{"id":1}]');
     await expect(planOf([path])).rejects.toThrow(/one JSON array/);
@@ -409,6 +488,130 @@ test('Parquet: every type comes exact', async () => {
   expect(reject?.raw).toContain('"name":"a\\"b"');
 });
 
+/** One row with a column beside `id`, as these schema elements describe it. */
+async function parquetFile(name: string, elements: readonly SchemaElement[], value: unknown): Promise<string> {
+  const schema: SchemaElement[] = [
+    { name: 'root', num_children: 2 },
+    { name: 'id', type: 'INT32', repetition_type: 'REQUIRED' },
+    ...elements,
+  ];
+  const [, , top] = schema;
+  const columnData = [
+    { name: 'id', data: [1] },
+    { name: top?.name ?? '', data: [value] },
+  ];
+  return await file(name, new Uint8Array(parquetWriteBuffer({ schema, columnData })));
+}
+
+function listOf(element: Omit<SchemaElement, 'name'>): SchemaElement[] {
+  return [
+    { name: 'v', repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST' },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    { name: 'element', repetition_type: 'OPTIONAL', ...element },
+  ];
+}
+
+describe('Parquet: a list or struct that cannot be read exactly is refused', () => {
+  const of = definition(column('v', 'json'));
+  const micros = { isAdjustedToUTC: true, unit: 'MICROS' } as const;
+
+  test.each<readonly [string, SchemaElement[], unknown]>([
+    ['DECIMAL', listOf({ type: 'INT64', converted_type: 'DECIMAL', precision: 10, scale: 2 }), [12.34]],
+    ['DATE', listOf({ type: 'INT32', converted_type: 'DATE' }), [19_000]],
+    ['TIME', listOf({ type: 'INT64', logical_type: { type: 'TIME', ...micros } }), [1n]],
+    ['TIMESTAMP', listOf({ type: 'INT64', converted_type: 'TIMESTAMP_MICROS' }), [1n]],
+    ['TIMESTAMP', listOf({ type: 'INT64', logical_type: { type: 'TIMESTAMP', ...micros } }), [1n]],
+    [
+      'UUID',
+      listOf({ type: 'FIXED_LEN_BYTE_ARRAY', type_length: 16, logical_type: { type: 'UUID' } }),
+      [new Uint8Array(16)],
+    ],
+    [
+      'DECIMAL',
+      [
+        { name: 'v', repetition_type: 'OPTIONAL', num_children: 2 },
+        { name: 'a', type: 'INT32', repetition_type: 'OPTIONAL' },
+        { name: 'b', type: 'INT32', converted_type: 'DECIMAL', precision: 5, scale: 1, repetition_type: 'OPTIONAL' },
+      ],
+      { a: 1, b: 1.5 },
+    ],
+    [
+      'VARIANT',
+      [
+        { name: 'v', repetition_type: 'OPTIONAL', num_children: 2, logical_type: { type: 'VARIANT' } },
+        { name: 'metadata', type: 'BYTE_ARRAY', repetition_type: 'REQUIRED' },
+        { name: 'value', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' },
+      ],
+      { a: 1 },
+    ],
+  ])('%s', async (type, elements, value) => {
+    const path = await parquetFile(`nested ${type}.parquet`, elements, value);
+    const refusal = await planOf([path], { of }).catch((error: unknown) => error);
+    expect(codeOf(refusal)).toBe('LS-INGEST-COLUMNS');
+    expect(String(refusal)).toContain(`${path} has columns that cannot be read exactly:\n  v has ${type}`);
+    expect(String(refusal)).toContain('--ignore v');
+    const plan = await planOf([path], { of, ignore: ['v'] });
+    expect((await chunksOf(plan)).flatMap(({ rows }) => rows.map(({ values }) => values))).toEqual([[1]]);
+    // A plan of an earlier version: its reader refuses, before it gives a row away.
+    const older = { ...plan, columns: [...plan.columns, { name: 'v', field: 'v' }] };
+    await expect(chunksOf(older)).rejects.toMatchObject({ code: 'LS-INGEST-COLUMNS' });
+  });
+
+  test('one that can be is JSON', async () => {
+    const path = await parquetFile('nested INT64.parquet', listOf({ type: 'INT64' }), [2n ** 60n]);
+    expect(await rowsOf([path], { of })).toEqual([[1, '[1152921504606846976]']]);
+  });
+});
+
+describe('Parquet: a time beyond the column is one rejected row, and no time is another one', () => {
+  const farAway = '9223372036854775807 µs since 1970';
+  const stamps: SchemaElement[] = [{ name: 'v', type: 'INT64', converted_type: 'TIMESTAMP_MICROS' }];
+  const days: SchemaElement[] = [{ name: 'v', type: 'INT32', converted_type: 'DATE' }];
+  const clocks: SchemaElement[] = [{ name: 'v', type: 'INT64', converted_type: 'TIME_MICROS' }];
+  const seconds = (count: number): bigint => BigInt(count) * 1_000_000n;
+
+  test.each<readonly [string, SchemaElement[], unknown, Column, unknown]>([
+    ['DATETIME', stamps, 2n ** 63n - 1n, column('v', 'datetime', { fsp: 6 }), 'type'],
+    ['TIMESTAMP', stamps, -(2n ** 63n), column('v', 'timestamp', { fsp: 6 }), 'type'],
+    ['a year of five digits', stamps, seconds(253_402_300_800), column('v', 'datetime', { fsp: 6 }), 'type'],
+    ['text', stamps, 2n ** 63n - 1n, column('v', 'varchar', text), farAway],
+    ['the last moment of a Date', stamps, seconds(8_640_000_000_000), column('v', 'datetime', { fsp: 6 }), 'type'],
+    ['DATE', days, 2 ** 31 - 1, column('v', 'date'), 'type'],
+    ['DATE before', days, -(2 ** 31), column('v', 'date'), 'type'],
+    ['DATE of five digits', days, 2_932_897, column('v', 'date'), 'type'],
+    ['DATE as text', days, 2_932_897, column('v', 'varchar', text), '+010000-01-01'],
+    ['DATE as text beyond', days, 2 ** 31 - 1, column('v', 'varchar', text), '2147483647 days since 1970'],
+    ['24:00:00', clocks, seconds(86_400), column('v', 'time', { fsp: 6 }), '24:00:00.000000'],
+    ['the longest TIME', clocks, seconds(3_020_399), column('v', 'time', { fsp: 0 }), '838:59:59'],
+    ['one more', clocks, seconds(3_020_400), column('v', 'time', { fsp: 0 }), 'range'],
+    ['a negative TIME', clocks, -1_500_000n, column('v', 'time', { fsp: 6 }), '-00:00:01.500000'],
+    ['the most that 64 bits hold', clocks, 2n ** 63n - 1n, column('v', 'time', { fsp: 6 }), 'type'],
+  ])('%s', async (name, elements, value, into, expected) => {
+    const path = await parquetFile(`${name}.parquet`, elements, value);
+    const [chunk] = await chunksOf(await planOf([path], { of: definition(into) }));
+    expect(chunk?.rejects[0]?.reason ?? chunk?.rows[0]?.values[1]).toBe(expected);
+  });
+
+  test('the rejected row says what it is', async () => {
+    const path = await parquetFile('far away.parquet', stamps, 2n ** 63n - 1n);
+    const [reject] = await rejectsOf([path], { of: definition(column('v', 'datetime', { fsp: 6 })) });
+    expect(reject).toMatchObject({ line: 1, column: 'v', raw: `{"id":1,"v":"${farAway}"}` });
+  });
+});
+
+test('of two entries with one name the second would never be read: the archive is refused', async () => {
+  const entries = [
+    ['rows.csv', 'id,name,text\n1,a,b\n'],
+    ['rows.csv', 'id,name,text\n2,c,d\n'],
+  ] as const;
+  const twins = await file('twins.zip', zip(...entries));
+  const refusal = await planOf([twins]).catch((error: unknown) => error);
+  expect(codeOf(refusal)).toBe('LS-INGEST-FILE-FORM');
+  expect(String(refusal)).toContain('two entries called rows.csv');
+  const unread = await file('macs.zip', zip(entries[0], ['.DS_Store', 'x'], ['.DS_Store', 'x']));
+  expect(await rowsOf([unread])).toEqual([[1, 'a', 'b']]);
+});
+
 describe('a file that is not what it should be', () => {
   test('missing, a folder, an empty pattern, empty, a truncated archive, an open quote, unknown columns', async () => {
     const cases: readonly (readonly [string, string])[] = [
@@ -418,8 +621,8 @@ describe('a file that is not what it should be', () => {
       [await file('empty.csv', ''), 'LS-INGEST-FILE-FORM'],
       [await file('header.csv', 'id,name,text\n'), 'LS-INGEST-FILE-FORM'],
       [await file('cut.csv.gz', gzipSync(lines(600)).subarray(0, 500)), 'LS-INGEST-FILE-BROKEN'],
-      [await file('cut.zip', zip({ a: lines(600) }).subarray(0, 500)), 'LS-INGEST-FILE-BROKEN'],
-      [await file('bad.zip', spoiled(zip({ a: lines(600) }), 200)), 'LS-INGEST-FILE-BROKEN'],
+      [await file('cut.zip', zip(['a', lines(600)]).subarray(0, 500)), 'LS-INGEST-FILE-BROKEN'],
+      [await file('bad.zip', spoiled(zip(['a', lines(600)]), 200)), 'LS-INGEST-FILE-BROKEN'],
       [await file('bad.csv.gz', spoiled(gzipSync(lines(600)), 200)), 'LS-INGEST-FILE-BROKEN'],
       [await file('bad.parquet', 'PAR1 and nothing else'), 'LS-INGEST-FILE-BROKEN'],
       [await file('quote.csv', 'id,name,text\n1,"a,b\n2,c,d\n'), 'LS-INGEST-QUOTE'],

@@ -142,6 +142,23 @@ const cases: readonly (readonly [string, Column, string, unknown])[] = [
   ['JSON integer beyond', column('json'), '[18446744073709551617]', 'range'],
   ['JSON digits in a text', column('json'), '"18446744073709551617"', '"18446744073709551617"'],
   ['JSON beyond doubles', column('json'), '1e400', 'range'],
+  ['JSON fraction beyond a double', column('json'), '[9007199254740993.0]', 'range'],
+  ['JSON with too many decimals', column('json'), '{"a":0.12345678901234567890}', 'range'],
+  ['JSON too small for a double', column('json'), '1e-400', 'range'],
+  ['JSON too small by zeros', column('json'), `0.${'0'.repeat(400)}1`, 'range'],
+  ['JSON that a denormal rounds', column('json'), '3e-324', 'range'],
+  ['JSON with more digits than any double', column('json'), `0.1${'3'.repeat(150)}`, 'range'],
+  ['JSON of a shortest double', column('json'), '[0.30000000000000004]', '[0.30000000000000004]'],
+  ['JSON as printf has it', column('json'), '[0.10000000000000001]', '[0.10000000000000001]'],
+  ['JSON with zeros behind', column('json'), '-1.50000000000000000000', '-1.50000000000000000000'],
+  ['JSON of a large whole double', column('json'), '[9007199254740992.0,1e+0022]', '[9007199254740992.0,1e+0022]'],
+  [
+    'JSON at the ends of a double',
+    column('json'),
+    '[5e-324,1.7976931348623157E+308]',
+    '[5e-324,1.7976931348623157E+308]',
+  ],
+  ['JSON zeros', column('json'), '[-0.0000000000000000,0e-999]', '[-0.0000000000000000,0e-999]'],
   ['JSON with half a pair', column('json'), '"\\ud800"', 'encoding'],
   ['VECTOR', column('vector', { length: 8 }), '[1,-2.5]', Buffer.from('0000803f000020c0', 'hex')],
   ['VECTOR too long', column('vector', { length: 4 }), '[1,2]', 'length'],
@@ -192,6 +209,18 @@ test('every 64-bit integer and every decimal keeps its digits', () => {
       const digits = String(n < 0n ? -n : n).padStart(11, '0');
       const text = `${n < 0n ? '-' : ''}${digits.slice(0, -10)}.${digits.slice(-10)}`;
       expect(decimal.ofText(text)).toBe(text);
+    }),
+  );
+});
+
+test('JSON takes every double, as its shortest text and as printf writes it', () => {
+  const json = valueRule(column('json'), read, false);
+  const double = fc.double({ noNaN: true, noDefaultInfinity: true });
+  fc.assert(
+    fc.property(double, fc.integer({ min: 17, max: 60 }), (value, digits) => {
+      for (const text of [value.toExponential(), value.toExponential(digits - 1), value.toPrecision(digits)]) {
+        expect(json.ofText(text)).toBe(text);
+      }
     }),
   );
 });
