@@ -390,17 +390,20 @@ describe('small files', () => {
     expect((await pipeline.cli(...words)).code).toBe(0);
   });
 
-  test.concurrent('a table that did not agree ends the same command with 1 again, and nothing comes behind it', async () => {
-    await pipeline.root.query('CREATE TABLE stamped (id INT PRIMARY KEY, v INT); CREATE TABLE plain LIKE stamped');
-    await pipeline.root.query('CREATE TRIGGER stamp BEFORE INSERT ON stamped FOR EACH ROW SET NEW.v = 0');
-    await writeFile(join(pipeline.folder, 'stamped.csv'), 'id,v\n1,1\n2,2\n');
-    const words = ['ingest', 'stamped=stamped.csv', 'plain=stamped.csv', '--json'];
-    const first = await pipeline.cli(...words);
-    expect([first.code, JSON.parse(first.stdout)]).toMatchObject([1, { ingests: [{ accepted: 2, agrees: false }] }]);
-    const again = await pipeline.cli(...words);
-    expect([again.code, JSON.parse(again.stdout)]).toMatchObject([1, { ingests: [{ done: true, agrees: false }] }]);
-    expect(await cell('SELECT COUNT(*) FROM plain')).toBe(0);
-  });
+  test.concurrent(
+    'a table that did not agree ends the same command with 1 again, and nothing comes behind it',
+    async () => {
+      await pipeline.root.query('CREATE TABLE stamped (id INT PRIMARY KEY, v INT); CREATE TABLE plain LIKE stamped');
+      await pipeline.root.query('CREATE TRIGGER stamp BEFORE INSERT ON stamped FOR EACH ROW SET NEW.v = 0');
+      await writeFile(join(pipeline.folder, 'stamped.csv'), 'id,v\n1,1\n2,2\n');
+      const words = ['ingest', 'stamped=stamped.csv', 'plain=stamped.csv', '--json'];
+      const first = await pipeline.cli(...words);
+      expect([first.code, JSON.parse(first.stdout)]).toMatchObject([1, { ingests: [{ accepted: 2, agrees: false }] }]);
+      const again = await pipeline.cli(...words);
+      expect([again.code, JSON.parse(again.stdout)]).toMatchObject([1, { ingests: [{ done: true, agrees: false }] }]);
+      expect(await cell('SELECT COUNT(*) FROM plain')).toBe(0);
+    },
+  );
 
   test.concurrent('too many rejects stop the load, and the stores are equal all the same', async () => {
     await pipeline.root.query(peopleTable('few'));
