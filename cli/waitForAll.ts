@@ -4,7 +4,7 @@ import type { Config } from '../core/config.js';
 import { codeOf, LockstepError } from '../core/errors.js';
 import { tableTopic } from '../core/names.js';
 import { awaitMarker, writeMarker, type Behind, type WaitDeps } from '../stages/wait.js';
-import { readCopies, type CopyReason } from '../stores/mysql/copies.js';
+import { isUnderWay, readCopies, type CopyReason } from '../stores/mysql/copies.js';
 import { readParked } from '../stores/mysql/parked.js';
 import { readCapturedTables } from '../stores/mysql/state.js';
 import type { PipelineView } from '../workflows/messages.js';
@@ -74,9 +74,9 @@ async function reached(config: Config, deps: WaitDeps, marker: string, timeoutMs
  * marker: they have passed when a marker behind the copy has.
  */
 async function copiesToo(config: Config, deps: WaitDeps, paused: readonly string[], endsAt: number): Promise<void> {
-  let copying = await tablesToCopy(deps, paused);
+  let copying = await tablesToCopy(config, deps, paused);
   if (copying.length === 0) return;
-  for (; copying.length > 0; copying = await tablesToCopy(deps, paused)) {
+  for (; copying.length > 0; copying = await tablesToCopy(config, deps, paused)) {
     if (performance.now() >= endsAt) {
       throw new LockstepError('LS-WAIT-TIMEOUT', `still to be copied: ${copying.join(', ')}`);
     }
@@ -90,9 +90,13 @@ async function copiesToo(config: Config, deps: WaitDeps, paused: readonly string
 /** Of a table that was asked for, or loaded directly, the stores hold the rows before its copy ends. */
 const heldAnyway: readonly CopyReason[] = ['asked', 'loaded'];
 
-async function tablesToCopy({ queries, stateDatabase }: WaitDeps, paused: readonly string[]): Promise<string[]> {
+async function tablesToCopy(
+  config: Config,
+  { queries, stateDatabase }: WaitDeps,
+  paused: readonly string[],
+): Promise<string[]> {
   const due = (await readCopies(queries, stateDatabase)).filter(
-    ({ phase, reason }) => phase !== 'done' && !heldAnyway.includes(reason),
+    (copy) => isUnderWay(copy, config) && !heldAnyway.includes(copy.reason),
   );
   if (due.length === 0) return [];
   const ids = new Set(due.map(({ tableId }) => tableId));

@@ -8,7 +8,7 @@ import type { StoreName } from '../core/store.js';
 import type { AskedBy, LeftOutReason, SweepScope } from '../core/sweep.js';
 import { chunkRows } from '../core/sweepPace.js';
 import type { Queries } from '../stores/mysql/connection.js';
-import { readCopies, type Copy } from '../stores/mysql/copies.js';
+import { isUnderWay, readCopies, type Copy } from '../stores/mysql/copies.js';
 import { estimateRows } from '../stores/mysql/copyRows.js';
 import { forgetOldResults } from '../stores/mysql/oldResults.js';
 import { firstUnfinished, nextPart, unfinishedChunks } from '../stores/mysql/sweepChunks.js';
@@ -36,7 +36,7 @@ import {
 import { recordSwept } from '../stores/mysql/swept.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readCapturedTables, readDefinition, type CapturedTable } from '../stores/mysql/state.js';
-import { isUnderWay, whyAside, type SweepDeps } from './sweepContext.js';
+import { whyAside, type SweepDeps } from './sweepContext.js';
 
 export interface SweepAsked {
   /** A fresh UUID; an unfinished sweep of the same scope is taken up instead. */

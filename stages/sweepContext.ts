@@ -10,7 +10,7 @@ import type { LeftOutReason } from '../core/sweep.js';
 import { targetOf } from '../core/target.js';
 import type { Reader } from '../stores/kafka/reader.js';
 import type { Mysql } from '../stores/mysql/connection.js';
-import { heldReasons, readCopy, type Copy } from '../stores/mysql/copies.js';
+import { isUnderWay, readCopy } from '../stores/mysql/copies.js';
 import { readTables } from '../stores/mysql/definitions.js';
 import { readDefinition, readKnownTables, type KnownTable } from '../stores/mysql/state.js';
 import { Passing, Stopped } from './passing.js';
@@ -189,14 +189,6 @@ export async function whyAside(
   if (known.definition !== table.hash || definitionHash(withForms(live.definition, config)) !== table.hash)
     return 'changed';
   return copy?.run === table.copyRun ? null : 'changed';
-}
-
-/** A copy that waits until it is asked for changes nothing meanwhile. */
-export function isUnderWay(
-  { phase, reason, doneBefore }: Pick<Copy, 'phase' | 'reason' | 'doneBefore'>,
-  config: Pick<Config, 'resync'>,
-): boolean {
-  return phase !== 'done' && !(phase === 'needed' && doneBefore && heldReasons(config).includes(reason));
 }
 
 export async function refuseIfAside(context: SweepContext, table: SweptTable): Promise<void> {

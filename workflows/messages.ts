@@ -76,6 +76,8 @@ export interface ValidateInput extends PipelineScope {
   readonly maxHistoryEvents?: number;
   /** Carried from the run before by continue-as-new. */
   readonly sweep?: string;
+  /** The same, of a sweep that is through and repairs. */
+  readonly repairing?: { readonly sweep: string; readonly drift: number; readonly round: number };
 }
 
 export interface IngestInput extends PipelineScope {

@@ -10,6 +10,7 @@ import {
   continueAsNew,
   getExternalWorkflowHandle,
   isCancellation,
+  patched,
   proxyActivities,
   setCurrentDetails,
   setHandler,
@@ -60,13 +61,7 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
     proxyActivities<SweepActivities>(sweepOptions(input.pipeline, summary));
   const { tables, sweepStores: stores } = input;
   const scope = scopeOf(input);
-  const begun = await acts('what is to be swept').beginSweep({
-    scope,
-    sweep: input.sweep ?? uuid4(),
-    tables,
-    stores,
-    askedBy: input.askedBy,
-  });
+  const begun = input.repairing ?? (await begin());
   const request: SweepRequest = { scope, sweep: begun.sweep, tables, stores };
   const sweeping = new CancellationScope();
   let drained = false;
@@ -76,10 +71,7 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
   });
   try {
     return await sweeping.run(async () => {
-      await rowsOfAll(planOf(begun.tables));
-      const through = await Promise.all(stores.map((store) => entriesOf(store, begun.entries[store] ?? null)));
-      if (through.includes(false)) await goOn();
-      const { drift } = await acts('the sums').finishSweep(request);
+      const drift = 'drift' in begun ? begun.drift : await find(begun);
       const mended = input.repair && drift > 0 ? await repair(drift) : { repaired: 0, left: drift, tooMuch: [] };
       const { repaired, left, tooMuch } = mended;
       const held = tooMuch.length === 0 ? '' : ` Too much drifts to be repaired unasked: ${tooMuch.join(', ')}.`;
@@ -103,6 +95,19 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
     await CancellationScope.nonCancellable(() => acts('ended before it was through').endSweep(request));
     show(`Ended before it was through: ${reason}`);
     return { sweep: begun.sweep, state: 'ended', reason, drift: 0, repaired: 0, left: 0 };
+  }
+
+  function begin(): Promise<Begun> {
+    const sweep = input.sweep ?? uuid4();
+    return acts('what is to be swept').beginSweep({ scope, sweep, tables, stores, askedBy: input.askedBy });
+  }
+
+  /** How many keys drift. */
+  async function find({ tables: found, entries }: Begun): Promise<number> {
+    await rowsOfAll(planOf(found));
+    const through = await Promise.all(stores.map((store) => entriesOf(store, entries[store] ?? null)));
+    if (through.includes(false)) await goOn();
+    return (await acts('the sums').finishSweep(request)).drift;
   }
 
   /** What matters most comes first: the page shows a few lines before it has to be scrolled. */
@@ -186,7 +191,7 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
 
   async function repair(drift: number): Promise<Mended> {
     let tooMuch: readonly string[] = [];
-    for (let round = 1; ; round++) {
+    for (let round = input.repairing?.round ?? 1; ; round++) {
       for (;;) {
         const outcome = await acts(`repair ${round}`).repairSweep({ ...request, limits: input.limits });
         if (outcome.kind === 'stopped') continue;
@@ -194,6 +199,10 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
         tooMuch = outcome.tooMuch;
         if (outcome.waitMs === null) break;
         if (outcome.waitMs > 0) await sleep(outcome.waitMs);
+        // A few keys a minute can take days; what is repaired is known in MySQL.
+        if (historyIsLong() && patched('a repair goes on')) {
+          await continueAsNew<typeof validate>({ ...input, repairing: { sweep: begun.sweep, drift, round } });
+        }
       }
       const checked = await acts(`repaired keys again, ${round}`).recheckSweep(request);
       if (checked.kind === 'stopped') continue;
@@ -207,6 +216,8 @@ async function sweep(input: ValidateInput): Promise<SweepResult> {
     return continueAsNewSuggested || historyLength >= (input.maxHistoryEvents ?? Infinity);
   }
 }
+
+type Begun = Awaited<ReturnType<SweepActivities['beginSweep']>>;
 
 interface Mended {
   readonly repaired: number;

@@ -63,6 +63,14 @@ export interface Copy {
   readonly doneBefore: boolean;
 }
 
+/** A copy that waits until it is asked for changes nothing meanwhile. */
+export function isUnderWay(
+  { phase, reason, doneBefore }: Pick<Copy, 'phase' | 'reason' | 'doneBefore'>,
+  config: Pick<Config, 'resync'>,
+): boolean {
+  return phase !== 'done' && !(phase === 'needed' && doneBefore && heldReasons(config).includes(reason));
+}
+
 const columns = `run, phase, reason, next_key, rows_copied, rows_estimated, orphans, look_for_orphans,
   CAST(UNIX_TIMESTAMP(started_at) * 1000 AS UNSIGNED), CAST(UNIX_TIMESTAMP(finished_at) * 1000 AS UNSIGNED), table_id, done_before,
   IF(last_run = run, last_key, NULL)`;

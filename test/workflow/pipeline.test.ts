@@ -302,6 +302,35 @@ describe('continue as new', () => {
   });
 });
 
+describe('a repair of more keys than one history holds', () => {
+  it('goes on in the next run, and sweeps nothing again', async () => {
+    let [begun, repairs] = [0, 0];
+    const { sweep } = rig.script;
+    const { beginSweep } = sweep;
+    sweep.beginSweep = (request, run) => ((begun += 1), beginSweep(request, run));
+    sweep.finishSweep = () => Promise.resolve({ drift: 30, leftOut: 0 });
+    sweep.repairSweep = () => {
+      repairs += 1;
+      return Promise.resolve({
+        kind: 'repaired',
+        keys: 1,
+        skipped: 0,
+        waitMs: repairs % 30 === 0 ? null : 1,
+        tooMuch: [],
+      });
+    };
+    sweep.recheckSweep = () =>
+      Promise.resolve(
+        repairs === 30 ? { kind: 'rechecked', healed: 29, left: 1 } : { kind: 'rechecked', healed: 30, left: 0 },
+      );
+    const handle = await rig.sweep({ repair: true, maxHistoryEvents: 120 });
+    expect(await handle.result()).toMatchObject({ state: 'done', drift: 30, repaired: 30, left: 0 });
+    expect([begun, repairs]).toEqual([1, 60]);
+    const { runId, raw } = await rig.client.workflow.getHandle(handle.workflowId).describe();
+    expect(runId).not.toBe(raw.workflowExecutionInfo?.firstRunId);
+  });
+});
+
 describe('the web UI', () => {
   it('finds every workflow by search attributes and shows the stage', async () => {
     const pipeline = await rig.start();
