@@ -6,7 +6,7 @@ import type { PartitionName } from '../core/position.js';
 import type { Store, StoreName } from '../core/store.js';
 import { readCopy } from '../stores/mysql/copies.js';
 import { readSwept } from '../stores/mysql/swept.js';
-import { scanLog, type LogEvent, type Scan, type Span } from './logScan.js';
+import { scanLog, wantedAt, type LogEvent, type Scan, type Span } from './logScan.js';
 import { isWhatItLeft, type Suspicion } from './settle.js';
 import type { SweepContext, SweptTable } from './sweepContext.js';
 
@@ -47,7 +47,7 @@ async function scanUpTo({ reader, signal, beat }: SweepContext, suspicions: read
     const to = Math.max(position, spans.get(partition)?.to ?? 0);
     spans.set(partition, { from: Math.max(0, to - mostRecords), to });
   }
-  return scanLog(reader(), spans, new Set(suspicions.map(({ key }) => key)), signal, beat);
+  return scanLog(reader(), spans, wantedAt(suspicions), signal, beat);
 }
 
 async function definitionsOf(

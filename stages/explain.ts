@@ -98,7 +98,7 @@ export async function explain(deps: ExplainDeps, name: string, given: string): P
   const partition = partitionName(topic, number);
   const end = ends.get(partition) ?? 0;
   const span = { from: Math.max(0, end - mostRecords), to: end };
-  const scan = await scanLog(deps.reader, new Map([[partition, span]]), new Set([key]), never, () => undefined);
+  const scan = await scanLog(deps.reader, new Map([[partition, span]]), new Map([[key, []]]), never, () => undefined);
   const events = scan.events.get(key) ?? [];
   const swept = (await readSwept(mysql, stateDatabase)).filter((one) => one.name === name);
   const told = await Promise.all(

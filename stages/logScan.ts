@@ -35,7 +35,16 @@ export interface Scan {
   readonly cutOff: ReadonlySet<PartitionName>;
 }
 
-/** Of a key that changes all the time, this many of its last events are kept. */
+/** Keys by their text, each with the positions at which stores were read for it. */
+export type Wanted = ReadonlyMap<string, readonly number[]>;
+
+export function wantedAt(looks: Iterable<{ readonly key: string; readonly position: number }>): Wanted {
+  const wanted = new Map<string, number[]>();
+  for (const { key, position } of looks) wanted.set(key, [...(wanted.get(key) ?? []), position]);
+  return wanted;
+}
+
+/** Of a key that changes all the time, this many events are kept. */
 const mostEvents = 50;
 /** How a record's key begins that carries a schema. */
 const withSchema = Buffer.from('{"schema"');
@@ -44,7 +53,7 @@ const patienceMs = 30_000;
 export async function scanLog(
   reader: Reader,
   spans: ReadonlyMap<PartitionName, Span>,
-  keys: ReadonlySet<string>,
+  keys: Wanted,
   signal: AbortSignal,
   beat: () => void,
 ): Promise<Scan> {
@@ -52,7 +61,7 @@ export async function scanLog(
   const cutOff = new Set<PartitionName>();
   const positions = new Map([...spans].filter(([, { from, to }]) => from < to).map(([name, { from }]) => [name, from]));
   // A key's text as one character a byte: what a record is looked up by without decoding it.
-  const wanted = new Map([...keys].map((key) => [Buffer.from(key).toString('latin1'), key]));
+  const wanted = new Map([...keys.keys()].map((key) => [Buffer.from(key).toString('latin1'), key]));
   let giveUpAt = Date.now() + patienceMs;
   while (positions.size > 0 && !signal.aborted) {
     beat();
@@ -73,7 +82,11 @@ export async function scanLog(
         else positions.delete(name);
         continue;
       }
-      for (const record of records) if (record.offset < to) take(events, wanted, name, record);
+      for (const record of records) {
+        if (record.offset >= to) continue;
+        const list = take(events, wanted, name, record);
+        if (list !== undefined && list.events.length > mostEvents) dropOne(list.events, keys.get(list.key) ?? []);
+      }
       if (nextOffset >= to) positions.delete(name);
       else positions.set(name, nextOffset);
     }
@@ -84,24 +97,33 @@ export async function scanLog(
   return { events, cutOff };
 }
 
+/** The oldest one, but none that is the last before a look: what a store was seen to hold is held against that. */
+export function dropOne(events: LogEvent[], looks: readonly number[]): void {
+  const isLastBeforeALook = ({ offset }: LogEvent, i: number): boolean =>
+    looks.some((position) => offset < position && (events[i + 1]?.offset ?? Infinity) >= position);
+  const oldest = events.findIndex((event, i) => !isLastBeforeALook(event, i));
+  if (oldest !== -1) events.splice(oldest, 1);
+}
+
+/** Returns the events of the record's key when it is one of them. */
 function take(
   events: Map<string, LogEvent[]>,
   wanted: ReadonlyMap<string, string>,
   partition: PartitionName,
   record: LogRecord,
-): void {
-  if (record.key === null || record.header === null) return;
+): { readonly key: string; readonly events: LogEvent[] } | undefined {
+  if (record.key === null || record.header === null) return undefined;
   const plain = wanted.get(record.key.toString('latin1'));
-  if (plain === undefined && !record.key.subarray(0, withSchema.length).equals(withSchema)) return;
+  if (plain === undefined && !record.key.subarray(0, withSchema.length).equals(withSchema)) return undefined;
   const header = decodeHeader(record.header);
-  if (header === undefined || header.op === 't') return;
+  if (header === undefined || header.op === 't') return undefined;
   const key = plain ?? wanted.get(recordKeyText(record.key, header).toString('latin1'));
-  if (key === undefined) return;
+  if (key === undefined) return undefined;
   const { op, seq, at, definition, incarnation, afterStart, afterEnd } = header;
   const after =
     afterEnd === 0 || record.value === null ? null : Buffer.from(record.value.subarray(afterStart, afterEnd));
   const list = events.get(key) ?? [];
   list.push({ partition, offset: record.offset, op, seq, at, definition, incarnation, after });
-  if (list.length > mostEvents) list.shift();
   events.set(key, list);
+  return { key, events: list };
 }

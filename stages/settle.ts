@@ -27,7 +27,7 @@ import type { Content, RowVerdict, Store, StoreName } from '../core/store.js';
 import { errorNumber } from '../stores/mysql/failure.js';
 import { readRowsAt } from '../stores/mysql/readRows.js';
 import { readMeta, type Meta } from '../stores/mysql/state.js';
-import { scanLog, type LogEvent, type Scan, type Span } from './logScan.js';
+import { scanLog, wantedAt, type LogEvent, type Scan, type Span } from './logScan.js';
 import type { Marked } from './passing.js';
 import { ownPart, type SweepContext, type SweptTable } from './sweepContext.js';
 
@@ -190,7 +190,7 @@ class Settling {
       spans.set(partition, { from, to: Math.max(position, spans.get(partition)?.to ?? 0) });
     }
     const { reader, signal, beat } = this.#context;
-    return scanLog(reader(), spans, new Set(looks.map(({ key }) => key)), signal, beat);
+    return scanLog(reader(), spans, wantedAt(looks), signal, beat);
   }
 
   /** An event landed under its own definition, whatever the table's is now. */

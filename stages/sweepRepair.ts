@@ -129,7 +129,7 @@ async function imageAt(
 ): Promise<Buffer | null> {
   if (event === undefined || event.op === 'd') return null;
   const span = { from: event.offset, to: event.offset + 1 };
-  const { events } = await scanLog(reader(), new Map([[event.partition, span]]), new Set([key]), signal, beat);
+  const { events } = await scanLog(reader(), new Map([[event.partition, span]]), new Map([[key, []]]), signal, beat);
   return events.get(key)?.at(-1)?.after ?? null;
 }
 
