@@ -59,7 +59,11 @@ export function mongoPositions(client: MongoLike, stateDatabase: string, pipelin
   return {
     name: 'mongo',
     async readState(shard): Promise<State> {
-      const found = await positions.findOne({ _id: positionId(pipeline, shard) }, { readPreference: 'primary' });
+      // What a majority has, every reader of the primary sees, whatever the read concern, and no failover takes it back.
+      const found = await positions.findOne(
+        { _id: positionId(pipeline, shard) },
+        { readPreference: 'primary', readConcern: { level: 'majority' } },
+      );
       const document = found as PositionDocument | null;
       return document === null ? null : { ...mongoState(document), epoch: document.epoch };
     },

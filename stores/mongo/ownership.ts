@@ -104,8 +104,18 @@ export async function createPosition(places: Places, shard: number, state: Shard
   }
 }
 
+/** As the primary has it, for its owner, who writes on condition of what it read. */
 export async function readPosition(places: Places, shard: number): Promise<PositionDocument | null> {
   return await positionsOf(places).findOne({ _id: positionId(places.pipeline, shard) });
+}
+
+/**
+ * As a majority has it, for those who read documents afterwards: those are read as a majority has them too, which may be a
+ * moment behind the primary. What lies behind a position that only the primary has might not be seen, and may yet be lost.
+ */
+export async function readPassedPosition(places: Places, shard: number): Promise<PositionDocument | null> {
+  const _id = positionId(places.pipeline, shard);
+  return await positionsOf(places).findOne({ _id }, { readConcern: { level: 'majority' } });
 }
 
 function lsidOf(session: ClientSession): Binary {

@@ -36,7 +36,16 @@ import { compareRows, documentText, readAtOnce, verdict } from './documents.js';
 import { readEntries, scanKeys } from './ids.js';
 import { examine, examineAtMost, judge } from './examine.js';
 import { inspectTables } from './inspect.js';
-import { claim, claimsOf, createPosition, positionsOf, raiseEpoch, readPosition, type Owned } from './ownership.js';
+import {
+  claim,
+  claimsOf,
+  createPosition,
+  positionsOf,
+  raiseEpoch,
+  readPassedPosition,
+  readPosition,
+  type Owned,
+} from './ownership.js';
 import { compareRange } from './range.js';
 import { OwnedShard, parkedOf } from './shard.js';
 import { positionId, stateOf } from './shardState.js';
@@ -114,7 +123,7 @@ class MongoStore implements Store {
 
   async readState(shard: number): Promise<(ShardState & { readonly epoch: number }) | null> {
     try {
-      const document = await readPosition(this.#places, shard);
+      const document = await readPassedPosition(this.#places, shard);
       return document === null ? null : { ...stateOf(document), epoch: document.epoch };
     } catch (error) {
       throw mongoError(error, 'read the position');

@@ -1,7 +1,8 @@
 /**
  * Statements that write existing rows of a table into the change log as `r`. A row is read under a shared lock and logged
- * in the same statement: its seq is drawn under the lock or before, so an `r` is never older than any change with a
- * smaller seq, and whatever changes the row later has a larger one. Without the lock an old image can overtake a newer one.
+ * in the same statement, and the result is buffered: no seq is drawn before every row is locked. So an `r` comes behind
+ * every change that its image shows, and before whatever changes the row later. Without the lock an old image can overtake
+ * a newer one; without the buffer MySQL draws seqs ahead, twice as many each time, and an image can come before its change.
  */
 import { definitionHash, type Column, type Definition } from '../../core/definition.js';
 import { asCount, asCountOrNull, asText, type Row } from './cell.js';
@@ -120,7 +121,7 @@ async function log(queries: Queries, scope: CopyScope, where: string, locking: s
   const hash = quoteHex(definitionHash(definition));
   const done = await queries.run(
     `INSERT INTO ${quoteTable(stateDatabase, 'change_log')} (${logColumns})
-     SELECT RANDOM_BYTES(8),${tableId},'r',${keyJson(definition, 't')},NULL,${rowJson(definition, 't')},${hash}
+     SELECT SQL_BUFFER_RESULT RANDOM_BYTES(8),${tableId},'r',${keyJson(definition, 't')},NULL,${rowJson(definition, 't')},${hash}
        FROM ${source(definition)} WHERE ${where} ${locking}`,
   );
   return { rows: done.affectedRows, firstSeq: done.affectedRows === 0 ? 0 : done.insertId };

@@ -48,7 +48,10 @@ export async function readSchemas(queries: Queries, stateDatabase: string): Prom
   );
 }
 
-/** Null when someone else has recorded it meanwhile. `again`: also where the definition is the one that stands there. */
+/**
+ * Null when someone else has recorded it meanwhile. `again`: also where the definition is the one that stands there, unless
+ * the newest change tells the same of it and no copy has been asked for since.
+ */
 export async function recordChange(mysql: Mysql, notice: Notice, again: boolean): Promise<number | null> {
   const { stateDatabase } = mysql.config;
   const schemas = quoteTable(stateDatabase, 'schemas');
@@ -60,7 +63,7 @@ export async function recordChange(mysql: Mysql, notice: Notice, again: boolean)
     const standing = hashOf(row?.[0]);
     if (row === undefined || standing !== before) return null;
     const hash = after === null ? null : definitionHash(after);
-    if (hash === standing && !again) return null;
+    if (hash === standing && (!again || (await isToldAlready(queries, stateDatabase, notice)))) return null;
     if (after !== null && hash !== null) {
       await queries.run(
         `INSERT IGNORE INTO ${quoteTable(stateDatabase, 'definitions')} (hash, table_id, definition) VALUES (?, ?, ?)`,
@@ -83,6 +86,22 @@ export async function recordChange(mysql: Mysql, notice: Notice, again: boolean)
     }
     return insertId;
   });
+}
+
+/** Whoever told it first has not asked for the copy, or not yet. */
+async function isToldAlready(
+  queries: Queries,
+  stateDatabase: string,
+  { table, tableId, changes }: Notice,
+): Promise<boolean> {
+  const [newest] = await queries.rows(
+    `SELECT changes, EXISTS (SELECT 1 FROM ${quoteTable(stateDatabase, 'copies')} WHERE table_id = ? AND started_at > noticed_at)
+       FROM ${quoteTable(stateDatabase, 'schema_changes')} WHERE table_name = ? ORDER BY id DESC LIMIT 1`,
+    [tableId, table],
+  );
+  if (newest === undefined || asCount(newest[1]) === 1) return false;
+  const told = JSON.parse(asText(newest[0])) as readonly SchemaChange[];
+  return changes.every(({ kind }) => told.some((one) => one.kind === kind));
 }
 
 /** The operator has looked: the stores may follow. Null: every table. */

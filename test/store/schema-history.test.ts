@@ -179,6 +179,19 @@ test('a notice does not wait for a look: nothing but the history changes by it',
   expect((await history('kept')).at(-1)).toBe('copy: captured from here on');
 });
 
+test('missing triggers that a notice has told are not told again by the look that puts them back', async () => {
+  const missing = 'triggers were missing: another table under this name, or somebody dropped them';
+  const swap = ['DROP TABLE {src}.t', 'CREATE TABLE {src}.t (id INT PRIMARY KEY, v VARCHAR(20), w INT, extra INT)'];
+  await rig.run(...swap);
+  await noticeChanges({ config: rig.config, mysql: rig.mysql });
+  await look();
+  expect((await history('t')).slice(1)).toEqual([`copy: column extra added (int); ${missing}`]);
+  expect([await triggersOn('t'), (await copies())['t']]).toEqual([3, 'needed trigger-gap']);
+  await rig.run(...swap);
+  await look();
+  expect((await history('t')).slice(2)).toEqual([`copy: ${missing}`]);
+});
+
 test('the watch tells what it saw until it is heard, and goes on when MySQL could not be asked', async () => {
   const told: boolean[] = [];
   const failed: unknown[] = [];

@@ -13,6 +13,7 @@ import { until } from './processes.js';
 export interface ReplicaSet {
   /** Names all three members. */
   readonly uri: string;
+  readonly ports: readonly number[];
   /** Port of the member that the others, and it itself, take for the primary. */
   primary(): Promise<number>;
   kill(port: number): Promise<void>;
@@ -67,6 +68,7 @@ export async function startReplicaSet(program: string): Promise<ReplicaSet> {
   });
   const set: ReplicaSet = {
     uri: `mongodb://${hosts.join(',')}/?replicaSet=three`,
+    ports,
     async primary() {
       const client = await MongoClient.connect(set.uri, { serverSelectionTimeoutMS: 30_000 });
       try {
