@@ -121,10 +121,16 @@ async function log(queries: Queries, scope: CopyScope, where: string, locking: s
   const hash = quoteHex(definitionHash(definition));
   const done = await queries.run(
     `INSERT INTO ${quoteTable(stateDatabase, 'change_log')} (${logColumns})
-     SELECT SQL_BUFFER_RESULT RANDOM_BYTES(8),${tableId},'r',${keyJson(definition, 't')},NULL,${rowJson(definition, 't')},${hash}
+     SELECT SQL_BUFFER_RESULT RANDOM_BYTES(8),${tableId},'r',${bytes(keyJson(definition, 't'))},NULL,
+       ${bytes(rowJson(definition, 't'))},${hash}
        FROM ${source(definition)} WHERE ${where} ${locking}`,
   );
   return { rows: done.affectedRows, firstSeq: done.affectedRows === 0 ? 0 : done.insertId };
+}
+
+/** The buffer refuses text that Unicode does not have; the log takes it, and capture parks the key. */
+function bytes(text: string): string {
+  return `CAST(${text} AS BINARY)`;
 }
 
 /** Non-locking: whether more rows of the range are committed now than so many. Those we hold are among them. */

@@ -167,12 +167,32 @@ async function tableOf(mysql: Mysql, trigger: string): Promise<string | null> {
 
 /** By what the sessions run. A statement that only looks like it costs an attempt. */
 async function isBeingAltered(mysql: Mysql, table: string): Promise<boolean> {
-  const names = [table, quoteName(table).slice(1, -1)].map((name) => name.toLowerCase());
   return (await mysql.rows('SHOW FULL PROCESSLIST')).some((row) => {
-    const statement = asTextOrNull(row[7] ?? null) ?? '';
-    const running = statement.slice(0, 4_096).toLowerCase();
-    return altering.test(running) && names.some((name) => running.includes(name));
+    const [inDatabase, statement] = [asTextOrNull(row[3] ?? null), asTextOrNull(row[7] ?? null) ?? ''];
+    return alters(statement, table, {
+      database: mysql.config.database,
+      isDefault: inDatabase === mysql.config.database,
+    });
   });
+}
+
+/** `isDefault`: the session that runs it need not name the database. */
+export function alters(
+  statement: string,
+  table: string,
+  { database, isDefault }: { readonly database: string; readonly isDefault: boolean },
+): boolean {
+  const running = statement.slice(0, 4_096).toLowerCase();
+  return altering.test(running) && names(running, table) && (isDefault || names(running, database));
+}
+
+/** As a word of its own, or in quotes. */
+function names(running: string, name: string): boolean {
+  const lower = name.toLowerCase();
+  const within = (at: number): boolean => /[\p{L}\p{N}_$]/u.test(running.charAt(at));
+  for (let at = running.indexOf(lower); at !== -1; at = running.indexOf(lower, at + 1))
+    if (!within(at - 1) && !within(at + lower.length)) return true;
+  return running.includes(quoteName(lower));
 }
 
 /** Comments may stand before the statement. */

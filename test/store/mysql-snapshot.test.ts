@@ -120,6 +120,30 @@ test('a table is copied once and whole; progress and counts are told', async () 
   expect(await rig.log()).toHaveLength(5_000);
 });
 
+test('text that Unicode does not have stops no copy: it goes into the log as it is', async () => {
+  await rig.run(
+    "CREATE TABLE {src}.t (id INT PRIMARY KEY, v VARCHAR(9) CHARACTER SET ucs2, g VARCHAR(19) AS (CONCAT(v, '!')))",
+    "INSERT INTO {src}.t (id, v) VALUES (1, X'D80E'), (2, 'b')",
+  );
+  await rig.install();
+  expect(await copy('t')).toEqual({ kind: 'copied', rows: 2, orphans: 0 });
+  const [half] = await rig.mysql.rows(`SELECT HEX(\`after\`) FROM ${rig.state}.change_log ORDER BY seq LIMIT 1`);
+  expect(asText(half?.[0])).toContain('EDA08E21');
+});
+
+test('rows wider than what MySQL buffers in memory are copied whole', async () => {
+  await rig.run(
+    'CREATE TABLE {src}.t (id INT PRIMARY KEY, v LONGTEXT)',
+    "INSERT INTO {src}.t WITH RECURSIVE s AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM s WHERE i < 12) SELECT i, REPEAT('x', 2500000) FROM s",
+  );
+  await rig.install();
+  expect(await copy('t')).toEqual({ kind: 'copied', rows: 12, orphans: 0 });
+  const lengths = await rig.mysql.rows(`SELECT LENGTH(\`after\`) FROM ${rig.state}.change_log`);
+  expect(lengths.map((row) => asCount(row[0]))).toEqual(
+    Array.from({ length: 12 }, (_, i) => 2_500_015 + (i > 8 ? 1 : 0)),
+  );
+});
+
 test('an empty table is copied at once; a table that is not captured is gone', async () => {
   await rig.run('CREATE TABLE {src}.t (id INT PRIMARY KEY, v TEXT)');
   await rig.install();
